@@ -1,0 +1,121 @@
+// Package loadgen drives a target: workloads are small state machines, schedules say when a request is due, engines
+// move the bytes, the recorder counts. Latency counts from the moment a request was meant to leave.
+package loadgen
+
+import (
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/unit"
+)
+
+// Spec is all a load process is told. Data; its JSON is the message to the child.
+type Spec struct {
+	Workload       unit.Word         `json:"workload"`
+	Framing        unit.Word         `json:"framing"`
+	Connections    unit.Count        `json:"connections"`
+	Rate           unit.Rate         `json:"rate"` // 0: closed loop
+	Arrivals       unit.Word         `json:"arrivals"`
+	Dispatch       unit.Word         `json:"dispatch"`
+	Request        unit.Bytes        `json:"request"`
+	Reply          unit.Bytes        `json:"reply"`
+	Write          unit.Word         `json:"write"`
+	Engine         unit.Word         `json:"engine"`
+	Pace           unit.Word         `json:"pace"`
+	ConnectTimeout unit.Duration     `json:"connect_timeout"`
+	RequestTimeout unit.Duration     `json:"request_timeout"` // from the intended time
+	Warmup         unit.Duration     `json:"warmup"`
+	Duration       unit.Duration     `json:"duration"`
+	Options        []sockopt.Setting `json:"options,omitempty"`
+}
+
+// Place is what only the trial knows.
+type Place struct {
+	To      string `json:"to"`                // "tcp://10.0.0.5:9000"
+	Seed    uint64 `json:"seed"`              // of the block: every arm sees the same arrivals
+	Threads int    `json:"threads"`           // engines, one per client CPU; 0: one
+	Samples int    `json:"samples,omitempty"` // most lines of the sample file; 0: none
+}
+
+// Window is the trial's phases in CLOCK_MONOTONIC nanoseconds, fixed before the first request.
+// Drained is the latest end of the drain: it ends before that when nothing is in flight.
+type Window struct {
+	Start   int64 `json:"start"`
+	Measure int64 `json:"measure"`
+	End     int64 `json:"end"`
+	Drained int64 `json:"drained"`
+}
+
+// Result is the client's side of the measure phase, in the workload's units.
+// Requests are counted by their intended time: Offered = Completed + Failed + TimedOut + Unfinished.
+type Result struct {
+	Offered    int64 `json:"offered"`
+	Completed  int64 `json:"completed"`
+	Failed     int64 `json:"failed"`
+	TimedOut   int64 `json:"timed_out"`
+	Unfinished int64 `json:"unfinished"` // incomplete when the drain ended
+
+	Scheduled  int64 `json:"scheduled"`   // what the drawn schedule holds; closed loop: Offered
+	Sent       int64 `json:"sent"`        // of the offered ones, how many were written
+	BacklogEnd int64 `json:"backlog_end"` // due and incomplete when the measure phase ended
+	NotSent    int64 `json:"not_sent"`    // timed out before they were written
+	Late       int64 `json:"late"`        // replies after their request had timed out
+	Duplicated int64 `json:"duplicated"`
+	Reordered  int64 `json:"reordered"`
+
+	Errors      map[string]int64 `json:"errors"` // by kind: what happened to connections and replies
+	Connections Connections      `json:"connections"`
+	Duration    int64            `json:"duration_ns"`
+	Throughput  float64          `json:"throughput"` // valid replies completed inside the measure phase / its length, per second
+	SentBytes   int64            `json:"bytes_sent"` // written inside the measure phase
+	RecvBytes   int64            `json:"bytes_received"`
+
+	Response  Quantity `json:"response"`   // every offered request; what never completed enters at its age
+	Service   Quantity `json:"service"`    // completed ones: reply complete − write began
+	QueueWait Quantity `json:"queue_wait"` // sent ones: waited for a free connection
+	Lateness  Quantity `json:"lateness"`   // sent ones: the generator's own error
+	Connect   Quantity `json:"connect"`
+
+	Interval  int64      `json:"interval_ns"` // 100 ms, or longer where there would be more than 600
+	Intervals []Interval `json:"intervals"`
+
+	Engine EngineUse `json:"engine"`
+
+	// Histograms by quantity ("response", …): HdrHistogram V2, compressed, base64. The record keeps them beside the metrics.
+	Histograms map[string]string `json:"-"`
+}
+
+// Connections says how many there were and how evenly they were served.
+type Connections struct {
+	Asked        int   `json:"asked"`
+	Attained     int   `json:"attained"`
+	Served       int   `json:"served"`        // completed at least one request in the measure phase
+	MinCompleted int64 `json:"min_completed"` // of the connection that completed fewest
+}
+
+// Quantity is one latency in nanoseconds. A percentile that the count does not support is nil.
+type Quantity struct {
+	Count    int64   `json:"count"`
+	Min      int64   `json:"min_ns"` // exact, not a bucket's edge
+	Mean     float64 `json:"mean_ns"`
+	P50      *int64  `json:"p50_ns"`
+	P90      *int64  `json:"p90_ns"`
+	P99      *int64  `json:"p99_ns"`
+	P999     *int64  `json:"p999_ns"`
+	P9999    *int64  `json:"p9999_ns"`
+	Max      int64   `json:"max_ns"`            // exact
+	Clipped  int64   `json:"clipped,omitempty"` // outside 1 ns to 60 s: counted at the edge
+	Censored *int64  `json:"censored_from"`     // percentiles at or above this are lower bounds; nil: none is
+}
+
+// Interval is a slice of the measure phase, by completion time.
+type Interval struct {
+	Completed int64  `json:"completed"`
+	P50       *int64 `json:"p50_ns"`
+	P99       *int64 `json:"p99_ns"`
+}
+
+// EngineUse is where the engines' time went in the measure phase, summed over threads.
+type EngineUse struct {
+	Threads int   `json:"threads"`
+	Idle    int64 `json:"idle_ns"` // asleep in the kernel
+	Spin    int64 `json:"spin_ns"` // polling for the next due send, with nothing to do
+}

@@ -1,0 +1,214 @@
+package sockopt
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Sockets is what one side's connections looked like.
+type Sockets struct {
+	Applied []Applied         `json:"applied"`
+	First   map[string]string `json:"first_socket,omitempty"` // every option of the table on the side's first connection, named or not
+	TCP     map[string]int64  `json:"tcp,omitempty"`          // counters summed over all connections, for their whole lives
+	Worst   map[string]int64  `json:"worst,omitempty"`        // of the connection with most retransmits, then the longest RTT
+}
+
+// Tally gathers what became of one side's sockets: options set phase by phase and read back, TCP_INFO summed, the
+// worst connection kept. It lives here because targets and loadgen both need it and never import each other.
+// Safe for concurrent use. Whoever owns a descriptor calls, in this order: Fresh, then Listening (listeners) or Opened
+// and Closing (connections). None of them fails: what could not be set is in the report.
+type Tally struct {
+	settings []Setting
+	rearm    []Setting // of phase EachRead
+
+	mu     sync.Mutex
+	failed map[string]error // by option, while it was set on a fresh or listening socket
+	model  []Applied
+	open   map[int][]Applied
+	closed map[Applied]int
+	first  map[string]string
+	tcp    [len(tcpFields)]int64
+	seen   bool
+	worst  [len(tcpFields)]int64
+	limits []Applied // of listening sockets: backlog
+}
+
+// NewTally returns a Tally for sockets that are to have these settings. The slice is not modified.
+func NewTally(settings []Setting) *Tally {
+	t := &Tally{settings: settings, failed: map[string]error{}, open: map[int][]Applied{}, closed: map[Applied]int{}}
+	for _, s := range settings {
+		if s.Phase&EachRead != 0 {
+			t.rearm = append(t.rearm, s)
+		}
+	}
+	return t
+}
+
+// ByModel lists an option that the model or engine itself sets on its sockets because it must.
+func (t *Tally) ByModel(option, level, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.model = append(t.model, Applied{Option: option, Asked: Level(level), Got: level, GotEnd: level, Class: ByModel, Note: why})
+}
+
+// set applies the settings of one phase.
+func (t *Tally) set(fd int, now Phase) {
+	for _, s := range t.settings {
+		if s.Phase&now == 0 {
+			continue
+		}
+		if err := s.apply(fd); err != nil {
+			t.mu.Lock()
+			if t.failed[s.Option] == nil {
+				t.failed[s.Option] = err
+			}
+			t.mu.Unlock()
+		}
+	}
+}
+
+// Fresh sets what is to be set before bind, listen or connect.
+func (t *Tally) Fresh(fd int) { t.set(fd, Fresh) }
+
+// Listen calls listen(2) on fd with the asked backlog, or net.core.somaxconn, and sets the options of that phase.
+func (t *Tally) Listen(fd int) error {
+	i := slices.IndexFunc(t.settings, func(s Setting) bool { return s.Option == backlog })
+	if i < 0 {
+		if err := listen(fd, somaxconn()); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	t.set(fd, Listen)
+	if i >= 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if err := t.failed[backlog]; err != nil {
+			return err
+		}
+		a := readBack(fd, t.settings[i], nil, false)
+		a.GotEnd, a.Sockets = a.Got, 1
+		t.limits = append(t.limits, a)
+	}
+	return nil
+}
+
+// Opened sets the options of the established phase on a connected or accepted socket and reads all of them back.
+func (t *Tally) Opened(fd int) {
+	t.set(fd, Established|EachRead)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first == nil {
+		t.first = ReadAll(fd)
+	}
+	if len(t.settings) == 0 {
+		return
+	}
+	blocked := nonblocking(fd)
+	as := make([]Applied, 0, len(t.settings))
+	for _, s := range t.settings {
+		if s.Option != backlog {
+			as = append(as, readBack(fd, s, t.failed[s.Option], blocked))
+		}
+	}
+	t.open[fd] = as
+}
+
+// Rearms says whether AfterRead has anything to do.
+func (t *Tally) Rearms() bool { return len(t.rearm) > 0 }
+
+// AfterRead sets again what does not stick. Call it after every read, if Rearms.
+func (t *Tally) AfterRead(fd int) { t.set(fd, EachRead) }
+
+// Closing takes the last look at a socket before it is closed. A socket that was never Opened is passed over, so that
+// every path that closes may call it.
+func (t *Tally) Closing(fd int) {
+	var info TCPInfo
+	info.Read(fd)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closing(fd, &info)
+}
+
+func (t *Tally) closing(fd int, info *TCPInfo) {
+	for _, a := range t.open[fd] {
+		if o, ok := Find(a.Option); ok {
+			if got, err := o.get(fd); err == nil {
+				a.GotEnd = o.text(got)
+			}
+		}
+		t.closed[a]++
+	}
+	delete(t.open, fd)
+	t.add(info)
+}
+
+// add sums one connection's TCP_INFO and keeps the worst.
+func (t *Tally) add(info *TCPInfo) {
+	if info.Len == 0 {
+		return
+	}
+	for i, f := range tcpFields {
+		if v, ok := info.field(i); ok && f.sum {
+			t.tcp[i] += v
+		}
+	}
+	worse := !t.seen || cmp.Or(cmp.Compare(info.at(worstBy[0]), t.worst[worstBy[0]]), cmp.Compare(info.at(worstBy[1]), t.worst[worstBy[1]])) > 0
+	if worse {
+		for i := range tcpFields {
+			t.worst[i] = info.at(i)
+		}
+	}
+	t.seen = true
+}
+
+// Report says what was seen so far; sockets still open are looked at now.
+func (t *Tally) Report() Sockets {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := Sockets{Applied: slices.Concat(t.model, t.limits), First: t.first}
+	for fd := range t.open {
+		var info TCPInfo
+		info.Read(fd)
+		t.closing(fd, &info)
+	}
+	for a, n := range t.closed {
+		a.Sockets = n
+		s.Applied = append(s.Applied, a)
+	}
+	slices.SortFunc(s.Applied, func(a, b Applied) int {
+		return cmp.Or(cmp.Compare(a.Option, b.Option), cmp.Compare(b.Sockets, a.Sockets), cmp.Compare(a.Got, b.Got), cmp.Compare(a.GotEnd, b.GotEnd))
+	})
+	if len(t.limits) == 0 && len(t.closed) == 0 { // set, and never a connection to prove it on
+		for _, x := range t.settings {
+			if err := t.failed[x.Option]; err != nil {
+				s.Applied = append(s.Applied, Applied{Option: x.Option, Asked: x.Level, Class: classOf(err), Error: err.Error()})
+			}
+		}
+	}
+	if t.seen {
+		s.TCP, s.Worst = map[string]int64{}, map[string]int64{}
+		for i, f := range tcpFields {
+			if f.sum {
+				s.TCP[f.name] = t.tcp[i]
+			}
+			s.Worst[f.name] = t.worst[i]
+		}
+	}
+	return s
+}
+
+// ReadAll reads every option of the table that a connection has. Options this kernel does not know are left out.
+func ReadAll(fd int) map[string]string {
+	m := map[string]string{}
+	for i := range All {
+		if All[i].Name == backlog {
+			continue
+		}
+		if got, err := All[i].get(fd); err == nil {
+			m[All[i].Name] = All[i].text(got)
+		}
+	}
+	return m
+}

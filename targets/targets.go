@@ -1,0 +1,114 @@
+// Package targets holds the servers under test, one file per model. What models share (options, framing, service time,
+// evidence) lives once, in Env and Session, so that a model's file is its input and output strategy and nothing else.
+package targets
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/unit"
+)
+
+// Ref names a target. Text: a model's name, "exec: ./server --port {port}", "addr: tcp://10.0.0.5:9000".
+type Ref struct{ Model, Arg string }
+
+func (r *Ref) UnmarshalText(text []byte) error {
+	model, arg, _ := strings.Cut(strings.TrimSpace(string(text)), ":")
+	v := Ref{Model: strings.TrimSpace(model), Arg: strings.TrimSpace(arg)}
+	e, err := Find(v.Model)
+	if err != nil {
+		return err
+	}
+	if e.Foreign && v.Arg == "" {
+		return fmt.Errorf("target %s needs an argument: %s", e.Name, e.Example)
+	}
+	if !e.Foreign && v.Arg != "" {
+		return fmt.Errorf("target %s takes no argument %q", e.Name, v.Arg)
+	}
+	*r = v
+	return nil
+}
+
+func (r Ref) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+func (r Ref) String() string {
+	if r.Arg == "" {
+		return r.Model
+	}
+	return r.Model + ": " + r.Arg
+}
+
+// Spec is all a target process is told. Data; its JSON is the message to the child.
+type Spec struct {
+	Target  Ref               `json:"target"`
+	Framing unit.Word         `json:"framing"`
+	Request unit.Bytes        `json:"request"` // what framings without a length of their own must know
+	Reply   unit.Bytes        `json:"reply"`
+	Service unit.Dist         `json:"service_time"`
+	Options []sockopt.Setting `json:"options,omitempty"`
+}
+
+// Place is what only the trial knows; it is no part of the experiment's identity.
+type Place struct {
+	Listen string `json:"listen"` // "tcp://127.0.0.1:0"
+	Expect int    `json:"expect"` // connections to come
+	Seed   uint64 `json:"seed"`   // of the block: service times are drawn from it
+}
+
+// Entry is one line of All.
+type Entry struct {
+	Name      string
+	Doc       string
+	Elsewhere string   // what it is called in other places
+	Limit     string   // what it cannot do, by design; "" if nothing
+	Example   string   // of a target that takes an argument
+	Knobs     []string // knobs of the server's side that act on it; others are refused in the plan, not ignored
+	MaxConns  int      // connections it serves at one time; 0: no limit by design
+	Blocking  bool     // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
+	Foreign   bool     // exec, addr: the server is not ours; no server options, no record of what it did
+	Start     func(ctx context.Context, s Spec, p Place) (Server, error)
+}
+
+// Server is a live target. Start has returned: it accepts.
+type Server interface {
+	Addr() string                    // "tcp://127.0.0.1:41234"
+	PIDs() []int                     // whose CPU and memory count, besides this process's own; empty: none
+	Drain(ctx context.Context) error // stop accepting, finish what was received, FIN; returns when threads and descriptors are gone
+	Close() error                    // at once; twice is fine; waits
+	Result() Result                  // complete after Drain or Close
+}
+
+// Result is the server's side of a trial.
+type Result struct {
+	Accepts  int64           `json:"accepts"`
+	Requests int64           `json:"requests"`
+	Reads    int64           `json:"reads"`  // reads that returned bytes
+	Writes   int64           `json:"writes"` // writes that took bytes
+	Sent     int64           `json:"bytes_sent"`
+	Received int64           `json:"bytes_received"`
+	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent
+	Sockets  sockopt.Sockets `json:"sockets"`
+}
+
+// Find returns the model of that name.
+func Find(name string) (*Entry, error) {
+	names := make([]string, len(All))
+	for i := range All {
+		if All[i].Name == name {
+			return &All[i], nil
+		}
+		names[i] = All[i].Name
+	}
+	return nil, fmt.Errorf("no target %q: choose one of %s", name, strings.Join(names, ", "))
+}
+
+// Start starts the target that s names.
+func Start(ctx context.Context, s Spec, p Place) (Server, error) {
+	e, err := Find(s.Target.Model)
+	if err != nil {
+		return nil, err
+	}
+	return e.Start(ctx, s, p)
+}

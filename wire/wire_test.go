@@ -1,0 +1,201 @@
+package wire
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// render writes the frame through buffers of the given size, as an engine whose writes are cut short would.
+func render(f *Frame, room, step int) []byte {
+	var out []byte
+	buf := make([]byte, room)
+	for f.Left() > 0 {
+		b := f.Next(buf)
+		b = b[:min(len(b), step)]
+		out = append(out, b...)
+		f.Wrote(len(b))
+	}
+	return out
+}
+
+func sizes(f *Framing) []int64 {
+	return []int64{f.Min, f.Min + 1, f.Min + 7, 64, 1000, 64<<10 - 1, 64 << 10, 64<<10 + 20, 200_000}
+}
+
+// Any gluing and any fragmentation of a stream gives the same messages.
+func TestFragments(t *testing.T) {
+	for i := range All {
+		fr := &All[i]
+		t.Run(fr.Name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, uint64(i)))
+			for _, size := range sizes(fr) {
+				p := Params{Request: size, Reply: 64}
+				client, server := fr.Client(p), fr.Server(p)
+				var stream []byte
+				var f Frame
+				for id := range uint64(5) {
+					f.Reset()
+					client.Put(&f, Message{ID: id + 1, Size: size, Reply: 64})
+					want := f.Len()
+					wrote := render(&f, 1+rng.IntN(70_000), 1+rng.IntN(100_000))
+					if int64(len(wrote)) != want {
+						t.Fatalf("size %d: wrote %d bytes, Len says %d", size, len(wrote), want)
+					}
+					stream = append(stream, wrote...)
+				}
+				for _, most := range []int{1, 3, 19, 1500, len(stream)} {
+					if most == 1 && size > 1000 {
+						continue
+					}
+					var st State
+					var got []Message
+					for rest := stream; len(rest) > 0; {
+						piece := rest[:min(len(rest), 1+rng.IntN(most))]
+						for len(piece) > 0 {
+							used, done, err := server.Scan(&st, piece)
+							if err != nil {
+								t.Fatal(err)
+							}
+							if !done && used != len(piece) {
+								t.Fatalf("size %d: %d of %d bytes used and no message", size, used, len(piece))
+							}
+							piece, rest = piece[used:], rest[used:]
+							if done {
+								got = append(got, st.Msg)
+							}
+						}
+					}
+					if len(got) != 5 || st.Partial() {
+						t.Fatalf("size %d in pieces of up to %d: %d messages, partial %v", size, most, len(got), st.Partial())
+					}
+					for k, m := range got {
+						if m.Size != size || m.Reply != 64 || fr.Matched(p) && m.ID != uint64(k+1) {
+							t.Fatalf("size %d: message %d is %+v", size, k, m)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestFrameNextIsWholeWhenItFits(t *testing.T) {
+	buf := make([]byte, 64<<10)
+	for i := range All {
+		c := All[i].Client(Params{Request: 64, Reply: 64})
+		var f Frame
+		c.Put(&f, Message{ID: 9, Size: 64, Reply: 64})
+		if n := int64(len(f.Next(buf))); n != f.Len() {
+			t.Errorf("%s: Next gives %d of %d bytes", All[i].Name, n, f.Len())
+		}
+		if cut := f.Cut(); cut <= 0 || cut >= f.Len() {
+			t.Errorf("%s: Cut is %d of %d", All[i].Name, cut, f.Len())
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	buf := make([]byte, 64<<10)
+	for i := range All {
+		p := Params{Request: 64, Reply: 64}
+		c := All[i].Client(p)
+		s := All[i].Server(p)
+		var f Frame
+		var st State
+		id := uint64(0)
+		if n := testing.AllocsPerRun(1000, func() {
+			id++
+			f.Reset()
+			c.Put(&f, Message{ID: id, Size: 64, Reply: 64})
+			out := f.Next(buf)
+			f.Wrote(len(out))
+			if _, done, err := s.Scan(&st, out); !done || err != nil {
+				t.Fatal(done, err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per message", All[i].Name, n)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	server := length.Server(Params{})
+	for _, c := range []struct{ in, says string }{
+		{"\x00\x00\x00\x0f", "between"},
+		{"\xff\xff\xff\xff", "between"},
+		{"GET / HTTP/1.1\r\n\r\n", "between"},
+		{"\x00\x00\x00\x10\x09\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01", "operation 9"},
+		{"\x00\x00\x00\x10\x00\x00\x00\x00\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x01", "wanted reply"},
+		{"\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01", "wanted reply"},
+	} {
+		var st State
+		if _, done, err := server.Scan(&st, []byte(c.in)); done || err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: done %v, error %v; want one that says %q", c.in, done, err, c.says)
+		}
+	}
+	long := line.Server(Params{Request: 10, Reply: 10})
+	var st State
+	block := bytes.Repeat([]byte("x"), 1<<20)
+	var err error
+	for range 17 {
+		if _, _, err = long.Scan(&st, block); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		t.Error("a line of 17 MiB was accepted")
+	}
+	for i := range All {
+		f := &All[i]
+		if err := f.Check(Params{Request: f.Min - 1, Reply: 64}); err == nil || !strings.Contains(err.Error(), "request") {
+			t.Errorf("%s: request too small: %v", f.Name, err)
+		}
+		if err := f.Check(Params{Request: 64, Reply: MaxFrame + 1}); err == nil || !strings.Contains(err.Error(), "reply") {
+			t.Errorf("%s: reply too large: %v", f.Name, err)
+		}
+	}
+}
+
+// A scanner fed anything at all neither panics nor claims more than it was given, and never stops making progress.
+func FuzzScan(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01abc\n"), uint8(3))
+	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
+		for i := range All {
+			s := All[i].Server(Params{Request: 24, Reply: 24})
+			var st State
+			for rest := b; len(rest) > 0; {
+				piece := rest[:min(len(rest), int(step)+1)]
+				used, done, err := s.Scan(&st, piece)
+				if err != nil {
+					break
+				}
+				if used < 0 || used > len(piece) || used == 0 || !done && used < len(piece) {
+					t.Fatalf("%s: used %d of %d, done %v", All[i].Name, used, len(piece), done)
+				}
+				rest = rest[used:]
+			}
+		}
+	})
+}
+
+func BenchmarkScan(b *testing.B) {
+	buf := make([]byte, 64<<10)
+	for i := range All {
+		b.Run(All[i].Name, func(b *testing.B) {
+			p := Params{Request: 64, Reply: 64}
+			c := All[i].Client(p)
+			s := All[i].Server(p)
+			var f Frame
+			var st State
+			for b.Loop() {
+				f.Reset()
+				c.Put(&f, Message{ID: 1, Size: 64, Reply: 64})
+				if _, done, _ := s.Scan(&st, f.Next(buf)); !done {
+					b.Fatal("no message")
+				}
+			}
+		})
+	}
+}
