@@ -3,6 +3,9 @@
 package loadgen
 
 import (
+	"time"
+
+	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -118,4 +121,13 @@ type EngineUse struct {
 	Threads int   `json:"threads"`
 	Idle    int64 `json:"idle_ns"` // asleep in the kernel
 	Spin    int64 `json:"spin_ns"` // polling for the next due send, with nothing to do
+}
+
+// WindowFrom lays the phases of s out from now + lead on; the drain lasts at most drain.
+func WindowFrom(s Spec, lead, drain time.Duration) Window {
+	start := clock.Now() + int64(lead)
+	w := Window{Start: start, Measure: start + int64(s.Warmup)}
+	w.End = w.Measure + int64(s.Duration)
+	w.Drained = w.End + int64(drain)
+	return w
 }

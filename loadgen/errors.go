@@ -1,0 +1,51 @@
+package loadgen
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// errorKind is what went wrong with a connection or a reply. A fixed set, so that counting one costs nothing.
+type errorKind uint8
+
+const (
+	errEOF errorKind = iota
+	errReset
+	errProtocol
+	errSize
+	errUnasked
+	errNoConnection
+	errRefused
+	errConnectTimeout
+	errNoPort
+	errDescriptors
+	errUnreachable
+	errOther
+	errorKinds
+)
+
+var errorNames = [errorKinds]string{
+	errEOF: "closed by the server", errReset: "reset", errProtocol: "protocol", errSize: "wrong reply size",
+	errUnasked: "reply to nothing asked", errNoConnection: "no connection left", errRefused: "connect: refused",
+	errConnectTimeout: "connect: timed out", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
+	errUnreachable: "connect: unreachable", errOther: "other",
+}
+
+func kindOf(err error) errorKind {
+	switch {
+	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return errReset
+	case errors.Is(err, unix.ECONNREFUSED):
+		return errRefused
+	case errors.Is(err, unix.ETIMEDOUT):
+		return errConnectTimeout
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return errNoPort
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		return errDescriptors
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH):
+		return errUnreachable
+	}
+	return errOther
+}

@@ -1,0 +1,213 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// Check says everything that is wrong with s, before the first packet.
+func (s *Spec) Check() error {
+	var errs []error
+	bad := func(err error) { errs = append(errs, err) }
+	if _, err := findWorkload(s.Workload); err != nil {
+		bad(err)
+	}
+	bad(oneOf("engine", s.Engine, Engines))
+	bad(oneOf("write", s.Write, Writes))
+	bad(oneOf("pace", s.Pace, Paces))
+	bad(oneOf("dispatch", s.Dispatch, Dispatches))
+	if _, err := findLaw(s.Arrivals); err != nil {
+		bad(err)
+	}
+	if f, err := wire.Find(string(s.Framing)); err != nil {
+		bad(err)
+	} else {
+		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
+		if s.Write == "split" && s.Request == 1 && f.Name != "length" {
+			bad(errors.New("write split needs a request of at least 2 bytes"))
+		}
+	}
+	for _, c := range []struct {
+		ok   bool
+		says string
+	}{
+		{s.Connections >= 1, "connections must be at least 1"},
+		{s.Connections <= 1_000_000, "connections must be at most 1000000"},
+		{s.Duration > 0, "duration must be longer than 0"},
+		{s.ConnectTimeout > 0, "connect_timeout must be longer than 0"},
+		{s.RequestTimeout > 0, "request_timeout must be longer than 0"},
+	} {
+		if !c.ok {
+			bad(errors.New(c.says))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Load is a connected load: Connect, Run once, Close. Not concurrent.
+type Load struct {
+	spec    Spec
+	place   Place
+	codec   wire.Codec
+	matched bool
+	tally   *sockopt.Tally
+	dial    dialer
+	samples []Sample
+	dropped int64
+}
+
+// Connect opens the connections of s. Fewer than asked is no error (Result says so); none at all is.
+func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	to, family, err := address(p.To)
+	if err != nil {
+		return nil, err
+	}
+	f, err := wire.Find(string(s.Framing))
+	if err != nil {
+		return nil, err
+	}
+	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	p.Threads = min(max(p.Threads, 1), int(s.Connections))
+	l := &Load{spec: s, place: p, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
+	l.dial = dialer{to: to, family: family, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	if err := l.dial.dial(ctx, int(s.Connections)); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("connect %s: %w", p.To, err)
+	}
+	if len(l.dial.fds) == 0 {
+		return nil, fmt.Errorf("connect %s: none of %d connections came about: %w", p.To, s.Connections, l.dial.last)
+	}
+	return l, nil
+}
+
+// Attained is the number of connections that exist.
+func (l *Load) Attained() int { return len(l.dial.fds) }
+
+// Run offers the load of one window and returns what came of it; the window must not have begun. edge, if not nil, is
+// called on an engine's thread when the measure phase begins (true) and ends (false): it must be short.
+// When ctx ends, Run returns early with an error; what was counted is lost.
+func (l *Load) Run(ctx context.Context, w Window, edge func(begins bool)) (Result, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // everything is allocated before the window begins
+	engines := make([]*engine, l.place.Threads)
+	for i := range engines {
+		e, err := l.newEngine(i, w)
+		if err != nil {
+			return Result{}, err
+		}
+		defer e.close()
+		engines[i] = e
+	}
+	engines[0].onEdge = edge
+	finished := make(chan struct{})
+	defer close(finished)
+	go func() {
+		select {
+		case <-ctx.Done():
+			for _, e := range engines {
+				e.stop()
+			}
+		case <-finished:
+		}
+	}()
+	var wg sync.WaitGroup
+	errs := make([]error, len(engines))
+	for i, e := range engines {
+		wg.Add(1)
+		go func() { defer wg.Done(); errs[i] = e.run() }()
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Result{}, err
+	}
+	return l.result(engines)
+}
+
+// result merges what the engines recorded.
+func (l *Load) result(engines []*engine) (Result, error) {
+	rec := engines[0].rec
+	for _, e := range engines[1:] {
+		if err := rec.merge(e.rec); err != nil {
+			return Result{}, err
+		}
+	}
+	for k, n := range l.dial.errors {
+		rec.errors[k] += n
+	}
+	r, err := rec.result()
+	if err != nil {
+		return r, err
+	}
+	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1}
+	r.Connect = l.dial.connect.summary()
+	if r.Histograms["connect"], err = encode(l.dial.connect.hist); err != nil {
+		return r, err
+	}
+	for _, e := range engines {
+		r.BacklogEnd += e.backlog
+		r.SentBytes += e.sentIn
+		r.RecvBytes += e.recvIn
+		r.Engine.Threads++
+		r.Engine.Idle += e.idle
+		r.Engine.Spin += e.spin
+		for i := range e.conns {
+			n := e.conns[i].completed
+			if n > 0 {
+				r.Connections.Served++
+			}
+			if r.Connections.MinCompleted < 0 || n < r.Connections.MinCompleted {
+				r.Connections.MinCompleted = n
+			}
+		}
+	}
+	if r.Connections.Attained < r.Connections.Asked {
+		r.Connections.MinCompleted = 0
+	}
+	l.samples, l.dropped = rec.samples, rec.dropped
+	return r, nil
+}
+
+// Samples are the requests of the measure phase, at most Place.Samples of them; dropped is how many more there were.
+func (l *Load) Samples() (s []Sample, dropped int64) { return l.samples, l.dropped }
+
+// Close takes the last look at the sockets and closes them. Twice is fine.
+func (l *Load) Close() error {
+	for _, fd := range l.dial.fds {
+		if fd >= 0 {
+			l.closeConn(fd)
+		}
+	}
+	l.dial.fds = nil
+	return nil
+}
+
+func (l *Load) closeConn(fd int) {
+	l.tally.Closing(fd)
+	unix.Close(fd)
+}
+
+// Sockets says what became of the options and connections. Complete after Close.
+func (l *Load) Sockets() sockopt.Sockets { return l.tally.Report() }
+
+// schedule is the shard's part of the asked arrivals, or nil in a closed loop.
+func (l *Load) schedule(shard int, w Window) Schedule {
+	law, err := findLaw(l.spec.Arrivals)
+	if l.spec.Rate == 0 || err != nil { // the name was checked by Connect
+		return nil
+	}
+	return law.New(l.spec.Rate, time.Duration(w.End-w.Start), l.place.Seed, shard, l.place.Threads)
+}

@@ -1,0 +1,345 @@
+package loadgen
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"math"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
+)
+
+func TestClosedLoop(t *testing.T) {
+	for _, write := range Writes {
+		s := spec()
+		perRequest := 1.0
+		if s.Write = unit.Word(write); write == "split" { // without Nagle's algorithm, or every request takes 40 ms
+			s.Options = []sockopt.Setting{{Option: "TCP_NODELAY", Level: "on", Phase: sockopt.Fresh}}
+			perRequest = 2
+		}
+		r, l := drive(t, s, Place{To: serve(t, &faulty{})}, 250*time.Millisecond)
+		if r.Completed != r.Offered || r.Completed < 500 {
+			t.Errorf("%s: completed %d of %d", write, r.Completed, r.Offered)
+		}
+		if r.Connections != (Connections{Asked: 4, Attained: 4, Served: 4, MinCompleted: r.Connections.MinCompleted}) || r.Connections.MinCompleted == 0 {
+			t.Errorf("%s: connections %+v", write, r.Connections)
+		}
+		if per := float64(r.SentBytes) / float64(r.Completed); math.Abs(per-68) > 1 {
+			t.Errorf("%s: %.1f bytes per request, want 68", write, per)
+		}
+		tcp := l.Sockets().TCP
+		if got := float64(tcp["data_segs_out"]) * 68 / float64(tcp["bytes_sent"]); math.Abs(got-perRequest) > .01 {
+			t.Errorf("%s: %.2f segments per request, want %v", write, got, perRequest)
+		}
+	}
+}
+
+func TestOpenLoop(t *testing.T) {
+	to := serve(t, &faulty{})
+	for _, threads := range []int{1, 2} {
+		for _, pace := range Paces {
+			s := spec()
+			s.Rate, s.Pace = 2000, unit.Word(pace)
+			r, _ := drive(t, s, Place{To: to, Threads: threads}, time.Second)
+			if r.Offered != 400 || r.Completed != 400 || r.Sent != 400 || r.Scheduled != 400 {
+				t.Errorf("%d threads, %s: %d offered, %d sent, %d completed; want 400", threads, pace, r.Offered, r.Sent, r.Completed)
+			}
+			if r.Engine.Threads != threads || (r.Engine.Spin > 0) != (pace == "exact") {
+				t.Errorf("%d threads, %s: engine %+v", threads, pace, r.Engine)
+			}
+		}
+	}
+}
+
+// A server that answers nobody for a known time S: the share of response times above x is (S − x) / T, though hardly
+// any request was under way at one time. This is what coordinated omission hides.
+func TestStallIsSeenWhole(t *testing.T) {
+	f := &faulty{}
+	s := spec()
+	s.Rate, s.Duration, s.Connections = 2000, 1e9, 4
+	to := serve(t, f)
+	var stalled time.Duration
+	go func() {
+		time.Sleep(400 * time.Millisecond)
+		f.hold.Lock()
+		began := time.Now()
+		time.Sleep(200 * time.Millisecond)
+		stalled = time.Since(began)
+		f.hold.Unlock()
+	}()
+	r, l := drive(t, s, Place{To: to, Samples: 10_000}, 5*time.Second)
+	samples, _ := l.Samples()
+	for _, x := range []time.Duration{50e6, 100e6, 150e6} {
+		above := 0
+		for _, q := range samples {
+			if time.Duration(q.Done-q.Intended) > x {
+				above++
+			}
+		}
+		got, want := float64(above)/float64(len(samples)), float64(stalled-x)/1e9
+		if math.Abs(got-want) > .1*want {
+			t.Errorf("%.4f of the response times are above %v, want %.4f", got, x, want)
+		}
+	}
+	if r.QueueWait.Max < int64(stalled)/2 {
+		t.Errorf("the longest queue wait is %v after a stall of %v", time.Duration(r.QueueWait.Max), stalled)
+	}
+}
+
+func TestSamplesAddUp(t *testing.T) {
+	s := spec()
+	s.Rate, s.RequestTimeout, s.Arrivals = 2000, 30e6, "poisson"
+	f := &faulty{reply: func(n int, _ *wire.Message) bool { return n < 20 }} // then it falls silent
+	r, l := drive(t, s, Place{To: serve(t, f), Samples: 10_000}, 100*time.Millisecond)
+	samples, dropped := l.Samples()
+	if int64(len(samples)) != r.Offered || dropped != 0 {
+		t.Fatalf("%d samples, %d dropped, %d offered", len(samples), dropped, r.Offered)
+	}
+	var b bytes.Buffer
+	if err := WriteSamples(&b, samples); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(bufio.NewReader(&b)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string]int64{}
+	for _, row := range rows[1:] {
+		v := make([]int64, 9)
+		for i := range v {
+			if v[i], err = strconv.ParseInt(row[i], 10, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v[5]+v[6]+v[7] != v[8] || v[8] != v[4]-v[1] || v[5] < 0 || v[6] < 0 || v[7] < 0 {
+			t.Fatalf("response is not queue wait + lateness + service: %v", row)
+		}
+		outcomes[row[9]]++
+	}
+	if outcomes["completed"] != r.Completed || outcomes["timed_out"] != r.TimedOut || outcomes["timed_out"] == 0 || r.NotSent == 0 {
+		t.Errorf("outcomes %v, result %+v", outcomes, r)
+	}
+	if c := r.Response.Censored; c == nil || *c != int64(s.RequestTimeout) {
+		t.Errorf("censored from %v, want the request timeout", c)
+	}
+	if r.Response.P99 == nil || *r.Response.P99 < int64(s.RequestTimeout) {
+		t.Errorf("p99 %v does not show the time-outs", r.Response.P99)
+	}
+}
+
+func TestSamplesAreBounded(t *testing.T) {
+	r, l := drive(t, spec(), Place{To: serve(t, &faulty{}), Samples: 10}, time.Second)
+	if s, dropped := l.Samples(); len(s) != 10 || int64(len(s))+dropped != r.Offered {
+		t.Errorf("%d samples, %d dropped, %d offered", len(s), dropped, r.Offered)
+	}
+}
+
+// A reply that comes after its request timed out is counted as late, and never taken for the reply to a newer one.
+func TestLateReply(t *testing.T) {
+	s := spec()
+	s.Connections, s.RequestTimeout = 1, 20e6
+	f := &faulty{reply: func(n int, _ *wire.Message) bool {
+		if n == 10 {
+			time.Sleep(60 * time.Millisecond)
+		}
+		return true
+	}}
+	s.Warmup = 0
+	r, _ := drive(t, s, Place{To: serve(t, f)}, 250*time.Millisecond)
+	if r.Late != 1 || r.TimedOut != 1 || r.Failed != 0 || r.Completed < 100 {
+		t.Errorf("late %d, timed out %d, failed %d, completed %d", r.Late, r.TimedOut, r.Failed, r.Completed)
+	}
+}
+
+func TestServerFaults(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		f    *faulty
+		kind errorKind
+	}{
+		{"closes", &faulty{after: func(n int, c *net.TCPConn) bool {
+			if n == 10 {
+				c.Close()
+			}
+			return n != 10
+		}}, errEOF},
+		{"resets", &faulty{after: func(n int, c *net.TCPConn) bool {
+			if n == 10 {
+				c.SetLinger(0)
+				c.Close()
+			}
+			return n != 10
+		}}, errReset},
+		{"wrong size", &faulty{reply: func(n int, m *wire.Message) bool { m.Size += int64(n / 10); return true }}, errSize},
+		{"wrong id", &faulty{reply: func(n int, m *wire.Message) bool { m.ID += uint64(n / 10); return true }}, errUnasked},
+		{"garbage", &faulty{reply: func(n int, m *wire.Message) bool { return n < 10 }, after: func(n int, c *net.TCPConn) bool {
+			if n >= 10 {
+				c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			}
+			return true
+		}}, errProtocol},
+		{"twice", &faulty{after: func(n int, c *net.TCPConn) bool {
+			if n == 10 {
+				b := make([]byte, 68)
+				b[3] = 64
+				c.Write(b)
+			}
+			return true
+		}}, errUnasked},
+	} {
+		for _, rate := range []unit.Rate{0, 2000} {
+			s := spec()
+			s.Connections, s.Rate, s.Warmup = 2, rate, 0
+			r, _ := drive(t, s, Place{To: serve(t, &faulty{reply: c.f.reply, after: c.f.after})}, 300*time.Millisecond)
+			got := r.Errors[errorNames[c.kind]]
+			if c.kind == errEOF { // a request that meets a closed socket makes it a reset
+				got += r.Errors[errorNames[errReset]]
+			}
+			if got != 2 {
+				t.Errorf("%s at rate %v: errors %v, want 2 of %q", c.name, rate, r.Errors, errorNames[c.kind])
+			}
+			if rate > 0 && r.Failed < 300 {
+				t.Errorf("%s: both connections are gone, and only %d of %d requests failed", c.name, r.Failed, r.Offered)
+			}
+			if r.Completed == 0 || r.Completed > 40 {
+				t.Errorf("%s at rate %v: %d completed", c.name, rate, r.Completed)
+			}
+		}
+	}
+}
+
+func TestConnectFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := "tcp://" + l.Addr().String()
+	l.Close()
+	_, err = Connect(t.Context(), spec(), Place{To: to})
+	if !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), to) {
+		t.Errorf("connect to nobody: %v", err)
+	}
+	for _, bad := range []string{"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "udp://127.0.0.1:9", "tcp://127.0.0.1:99999"} {
+		if _, err := Connect(t.Context(), spec(), Place{To: bad}); err == nil || !strings.Contains(err.Error(), "address") {
+			t.Errorf("address %q: %v", bad, err)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	s := spec()
+	s.Workload, s.Engine, s.Write, s.Pace, s.Arrivals, s.Framing, s.Dispatch = "x", "x", "x", "x", "x", "x", "x"
+	s.Connections, s.Duration, s.ConnectTimeout, s.RequestTimeout = 0, 0, 0, 0
+	err := s.Check()
+	if err == nil || strings.Count(err.Error(), "\n") != 10 {
+		t.Errorf("eleven mistakes: %v", err)
+	}
+	s = spec()
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	s := spec()
+	s.Duration = 30e9
+	l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := l.Run(ctx, WindowFrom(s, 0, time.Second), nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v to stop", took)
+	}
+}
+
+// With no option named, every socket is as the kernel makes it: compared with one made by hand.
+func TestKernelDefaults(t *testing.T) {
+	to := serve(t, &faulty{})
+	addr, family, err := address(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(raw)
+	if err := unix.Connect(raw, addr); err != nil {
+		t.Fatal(err)
+	}
+	want := sockopt.ReadAll(raw)
+	l, err := Connect(t.Context(), spec(), Place{To: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, fd := range l.dial.fds {
+		for name, got := range sockopt.ReadAll(fd) {
+			if got != want[name] {
+				t.Errorf("%s = %s, a raw socket has %s", name, got, want[name])
+			}
+		}
+	}
+}
+
+// A load allocates before its window, not in it.
+func TestNoAllocation(t *testing.T) {
+	s := spec()
+	s.Duration, s.Rate = 500e6, 5000
+	l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{}), Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var before, after runtime.MemStats
+	r, err := l.Run(t.Context(), WindowFrom(s, time.Millisecond, time.Second), func(begins bool) {
+		if begins {
+			runtime.ReadMemStats(&before)
+		} else {
+			runtime.ReadMemStats(&after)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := after.Mallocs - before.Mallocs; n > 100 {
+		t.Errorf("%d allocations while %d requests ran", n, r.Completed)
+	}
+}
+
+func TestQuantity(t *testing.T) {
+	q := newQuantity()
+	for v := int64(1); v <= 1000; v++ {
+		q.record(v * 1_000_000)
+	}
+	s := q.summary()
+	if s.Count != 1000 || s.Min != 1_000_000 || s.Max != 1_000_000_000 || s.Mean != 500_500_000 {
+		t.Errorf("%+v", s)
+	}
+	if s.P99 == nil || math.Abs(float64(*s.P99)/990e6-1) > .001 || s.P999 != nil {
+		t.Errorf("p99 %v, p999 %v: 1,000 values support the first and not the second", s.P99, s.P999)
+	}
+	q.recordAge(70_000_000_000)
+	if s = q.summary(); s.Clipped != 1 || s.Max != 70_000_000_000 || s.Censored == nil || *s.Censored != 70_000_000_000 {
+		t.Errorf("clipped %d, max %d, censored %v", s.Clipped, s.Max, s.Censored)
+	}
+}
