@@ -2,12 +2,16 @@ package loadgen
 
 import (
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/wire"
 )
+
+func TestMain(m *testing.M) { os.Exit(quiet.Run(m)) }
 
 // faulty is a server that answers the length framing and can be told to misbehave in a known way.
 type faulty struct {

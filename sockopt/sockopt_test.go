@@ -1,6 +1,7 @@
 package sockopt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -139,6 +140,9 @@ func TestTallyCounts(t *testing.T) {
 		server.Closing(fd)
 	}
 	as := server.Report().Applied
+	if again := server.Report().Applied; !slices.Equal(again, as) {
+		t.Errorf("a second report says %+v", again)
+	}
 	if len(as) != 2 || as[0].Sockets != 4 || as[0].GotEnd != "on" || as[1].Sockets != 1 || as[1].GotEnd != "off" {
 		t.Errorf("%+v", as)
 	}

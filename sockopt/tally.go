@@ -3,6 +3,7 @@ package sockopt
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -29,9 +30,7 @@ type Tally struct {
 	open   map[int][]Applied
 	closed map[Applied]int
 	first  map[string]string
-	tcp    [len(tcpFields)]int64
-	seen   bool
-	worst  [len(tcpFields)]int64
+	sums   sums
 	limits []Applied // of listening sockets: backlog
 }
 
@@ -102,14 +101,13 @@ func (t *Tally) Opened(fd int) {
 	if t.first == nil {
 		t.first = ReadAll(fd)
 	}
-	if len(t.settings) == 0 {
-		return
-	}
-	blocked := nonblocking(fd)
-	as := make([]Applied, 0, len(t.settings))
-	for _, s := range t.settings {
-		if s.Option != backlog {
-			as = append(as, readBack(fd, s, t.failed[s.Option], blocked))
+	var as []Applied
+	if len(t.settings) > 0 {
+		blocked := nonblocking(fd)
+		for _, s := range t.settings {
+			if s.Option != backlog {
+				as = append(as, readBack(fd, s, t.failed[s.Option], blocked))
+			}
 		}
 	}
 	t.open[fd] = as
@@ -128,24 +126,35 @@ func (t *Tally) Closing(fd int) {
 	info.Read(fd)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.closing(fd, &info)
-}
-
-func (t *Tally) closing(fd int, info *TCPInfo) {
-	for _, a := range t.open[fd] {
-		if o, ok := Find(a.Option); ok {
-			if got, err := o.get(fd); err == nil {
-				a.GotEnd = o.text(got)
-			}
-		}
-		t.closed[a]++
+	as, opened := t.open[fd]
+	if !opened {
+		return
 	}
 	delete(t.open, fd)
-	t.add(info)
+	for _, a := range as {
+		t.closed[lastLook(fd, a)]++
+	}
+	t.sums.add(&info)
 }
 
-// add sums one connection's TCP_INFO and keeps the worst.
-func (t *Tally) add(info *TCPInfo) {
+// lastLook is a with what the option reads now.
+func lastLook(fd int, a Applied) Applied {
+	if o, ok := Find(a.Option); ok {
+		if got, err := o.get(fd); err == nil {
+			a.GotEnd = o.text(got)
+		}
+	}
+	return a
+}
+
+// sums is TCP_INFO over connections: counters added up, and the worst connection kept.
+type sums struct {
+	seen       bool
+	tcp, worst [len(tcpFields)]int64
+}
+
+// add counts one connection.
+func (t *sums) add(info *TCPInfo) {
 	if info.Len == 0 {
 		return
 	}
@@ -163,37 +172,41 @@ func (t *Tally) add(info *TCPInfo) {
 	t.seen = true
 }
 
-// Report says what was seen so far; sockets still open are looked at now.
+// Report says what was seen so far, sockets still open included.
 func (t *Tally) Report() Sockets {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := Sockets{Applied: slices.Concat(t.model, t.limits), First: t.first}
-	for fd := range t.open {
+	counts, sums := maps.Clone(t.closed), t.sums
+	for fd, as := range t.open {
 		var info TCPInfo
 		info.Read(fd)
-		t.closing(fd, &info)
+		sums.add(&info)
+		for _, a := range as {
+			counts[lastLook(fd, a)]++
+		}
 	}
-	for a, n := range t.closed {
+	for a, n := range counts {
 		a.Sockets = n
 		s.Applied = append(s.Applied, a)
 	}
 	slices.SortFunc(s.Applied, func(a, b Applied) int {
 		return cmp.Or(cmp.Compare(a.Option, b.Option), cmp.Compare(b.Sockets, a.Sockets), cmp.Compare(a.Got, b.Got), cmp.Compare(a.GotEnd, b.GotEnd))
 	})
-	if len(t.limits) == 0 && len(t.closed) == 0 { // set, and never a connection to prove it on
+	if len(s.Applied) == len(t.model) { // set, and never a socket to prove it on
 		for _, x := range t.settings {
 			if err := t.failed[x.Option]; err != nil {
 				s.Applied = append(s.Applied, Applied{Option: x.Option, Asked: x.Level, Class: classOf(err), Error: err.Error()})
 			}
 		}
 	}
-	if t.seen {
+	if sums.seen {
 		s.TCP, s.Worst = map[string]int64{}, map[string]int64{}
 		for i, f := range tcpFields {
 			if f.sum {
-				s.TCP[f.name] = t.tcp[i]
+				s.TCP[f.name] = sums.tcp[i]
 			}
-			s.Worst[f.name] = t.worst[i]
+			s.Worst[f.name] = sums.worst[i]
 		}
 	}
 	return s

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sockbench/sockbench/internal/quiet"
+	"github.com/sockbench/sockbench/lab"
+	"github.com/sockbench/sockbench/results"
+)
+
+// asProgram makes the test binary the program itself, for tests that need it as a process.
+const asProgram = "SOCKBENCH_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	lab.Main()
+	if os.Getenv(asProgram) == "1" {
+		main()
+	}
+	os.Exit(quiet.Run(m))
+}
+
+// here runs the program in this process.
+func here(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	code = run(ctx, &out, &errs, args)
+	if strings.Contains(errs.String(), "panic: ") {
+		t.Errorf("%v panicked: %s", args, errs.String())
+	}
+	return code, out.String(), errs.String()
+}
+
+// program is the program as a process of its own.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
+// quick are flags of a run that takes a fraction of a second.
+func quick(dir string, more ...string) []string {
+	return append([]string{"run", "--blocks", "1", "--duration", "50ms", "--warmup", "10ms", "--connections", "2", "--quiet", "--out", dir}, more...)
+}
+
+func TestUsage(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		says []string
+	}{
+		{"rnu", []string{`"rnu"`, "did you mean run?"}},
+		{"run --conections 4", []string{"did you mean --connections?"}},
+		{"run --tcp-nodelay on", []string{"--set TCP_NODELAY="}},
+		{"run --target epol", []string{`"epol"`, "epoll"}},
+		{"run --target exec:", []string{"exec: ./server --port {port}"}},
+		{"run --connections 0", []string{"connections"}},
+		{"run --connections 1,one", []string{`"one"`, "connections"}},
+		{"run --connections 4,4", []string{"twice"}},
+		{"run --request 64Kib", []string{"64Kib", "16KiB"}},
+		{"run --request 8", []string{"request 8", "16"}},
+		{"run --rate fast", []string{"fast", "20k"}},
+		{"run --arrivals constant", []string{"arrivals", "rate"}},
+		{"run --request-timeout 5", []string{"5ms"}},
+		{"run --set TCP_NODELAY", []string{"NAME=LEVEL"}},
+		{"run --set NODELAY=on", []string{"TCP_NODELAY"}},
+		{"run --set TCP_NODELAY=maybe", []string{"on or off"}},
+		{"run --set server.TCP_SYNCNT=2", []string{"client"}},
+		{"run --set TCP_NODELAY=on --set client.TCP_NODELAY=off", []string{"TCP_NODELAY"}},
+		{"run --target addr:tcp://127.0.0.1:9 --set TCP_NODELAY=on", []string{"client.TCP_NODELAY"}},
+		{"run --target addr:tcp://127.0.0.1:9 --service-time 1ms", []string{"service_time"}},
+		{"run --blocks 0", []string{"block"}},
+		{"run --duration 0", []string{"duration"}},
+		{"run --duration 5", []string{"5s"}},
+		{"run -o xml", []string{"table, json, md, csv"}},
+		{"run --name a/b", []string{"slash"}},
+		{"run plan.yaml", []string{`"plan.yaml"`}},
+		{"run --resume " + dir, []string{dir}},
+		{"run --resume " + dir + " --blocks 3", []string{"--blocks"}},
+		{"load", []string{"one address"}},
+		{"load 127.0.0.1:9 --connections 1,2", []string{"one level"}},
+		{"load nohost", []string{"HOST:PORT"}},
+		{"load 127.0.0.1:9 --target epoll", []string{"argument"}},
+		{"serve --target addr:tcp://127.0.0.1:9", []string{"addr"}},
+		{"options TCP_NODLEAY", []string{"did you mean TCP_NODELAY?"}},
+		{"targets extra", []string{"no argument"}},
+		{"version -o xml", []string{"text, json"}},
+	} {
+		args := strings.Fields(c.args)
+		if args[0] == "run" && !strings.Contains(c.args, "--resume") {
+			args = append(args, "--out", filepath.Join(dir, "out"))
+		}
+		code, stdout, stderr := here(t, args...)
+		if code != exitUsage || stdout != "" {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", c.args, code, stdout, stderr)
+		}
+		for _, s := range c.says {
+			if !strings.Contains(stderr, s) {
+				t.Errorf("%s: %q does not say %q", c.args, stderr, s)
+			}
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("bad usage left %v behind", left)
+	}
+}
+
+func TestSeveralErrorsAtOnce(t *testing.T) {
+	_, _, stderr := here(t, "run", "--connections", "none", "--request", "1Kb", "--set", "SO_RCVBUF=big", "--out", t.TempDir())
+	for _, s := range []string{"none", "1Kb", "big"} {
+		if !strings.Contains(stderr, s) {
+			t.Errorf("%q does not name %q", stderr, s)
+		}
+	}
+}
+
+func TestTargetFails(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		says   []string
+	}{
+		{"exec: /no/such/server --port {port}", []string{"/no/such/server"}},
+		{`exec: sh -c 'echo the config is bad; exit 3' {port}`, []string{"the config is bad", "3"}},
+		{"addr: tcp://127.0.0.1:1", []string{"127.0.0.1:1"}},
+	} {
+		code, _, stderr := here(t, quick(filepath.Join(t.TempDir(), "run"), "--target", c.target)...)
+		if code != exitEnvironment {
+			t.Errorf("%s: exit %d: %s", c.target, code, stderr)
+		}
+		for _, s := range c.says {
+			if !strings.Contains(stderr, s) {
+				t.Errorf("%s: %q does not say %q", c.target, stderr, s)
+			}
+		}
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for _, format := range []string{"table", "json", "md", "csv"} {
+		dir := filepath.Join(t.TempDir(), "run")
+		code, stdout, stderr := here(t, quick(dir, "--target", "epoll,goroutine", "--set", "TCP_NODELAY=off,on", "-o", format)...)
+		if code != exitFine {
+			t.Fatalf("%s: exit %d: %s", format, code, stderr)
+		}
+		switch format {
+		case "json":
+			var a struct {
+				Verdict  string
+				Findings []any
+				Cells    []struct {
+					Cell    map[string]string
+					Metrics map[string]*float64
+				}
+				Run string
+			}
+			if err := json.Unmarshal([]byte(stdout), &a); err != nil || len(a.Cells) != 4 || a.Run != dir || a.Findings == nil {
+				t.Errorf("json: %v, %+v", err, a)
+			} else if m := a.Cells[0].Metrics["throughput"]; m == nil || *m <= 0 || a.Cells[3].Cell["TCP_NODELAY"] != "on" {
+				t.Errorf("json: %+v", a.Cells)
+			}
+		case "csv":
+			if rows, err := csv.NewReader(strings.NewReader(stdout)).ReadAll(); err != nil || len(rows) < 5 || len(rows)%4 != 1 { // a disturbed block is run again
+				t.Errorf("csv: %v, %d rows", err, len(rows))
+			}
+		default:
+			if n := strings.Count(stdout, "goroutine"); n < 2 {
+				t.Errorf("%s: goroutine stands %d times in %s", format, n, stdout)
+			}
+		}
+		r, err := results.Open(dir)
+		if err != nil || len(r.Records) < 4 || len(r.Damaged) > 0 {
+			t.Errorf("%s: run folder: %v, %d records", format, err, len(r.Records))
+		}
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	code, stdout, stderr := here(t, "run", "--target", "epoll,blocking", "--dry-run", "--out", dir)
+	if code != exitFine || !strings.Contains(stdout, "2 cells × 6 blocks = 12 trials") {
+		t.Errorf("exit %d, %q, %q", code, stdout, stderr)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a dry run made a run folder")
+	}
+}
+
+func TestOccupiedFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := here(t, quick(dir)...); code != exitEnvironment || !strings.Contains(stderr, "not empty") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("SOCKBENCH_CONNECTIONS", "3")
+	t.Setenv("SOCKBENCH_TARGET", "blocking")
+	_, stdout, _ := here(t, "run", "--dry-run", "--target", "epoll")
+	if !strings.Contains(stdout, "target=epoll connections=3") {
+		t.Errorf("flags go before the environment, and that before defaults: %s", stdout)
+	}
+}
+
+// serve and load are useful alone, and agree.
+func TestServeAndLoad(t *testing.T) {
+	serve := program(t, "serve", "--target", "goroutine", "-o", "json", "--set", "TCP_NODELAY=on")
+	out, err := serve.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer serve.Process.Kill()
+	line := make([]byte, 100)
+	n, err := out.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := strings.TrimSpace(string(line[:n]))
+	samples := filepath.Join(t.TempDir(), "samples.csv")
+	code, stdout, stderr := here(t, "load", addr, "--rate", "2k", "--arrivals", "constant", "--connections", "4", "--duration", "300ms", "--samples", samples, "-o", "json")
+	if code != exitFine {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	var m struct {
+		Offered, Completed int64
+		Response           struct {
+			Count int64
+			P50   *int64 `json:"p50_ns"`
+		}
+		Client   struct{ Applied []any }
+		Validity []struct{ Code, Verdict string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &m); err != nil || m.Offered != 600 || m.Completed != 600 || m.Response.Count != 600 || m.Response.P50 == nil || len(m.Validity) == 0 {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	checkSamples(t, samples, 600)
+
+	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var handled struct{ Accepts, Requests int64 }
+	if err := json.NewDecoder(out).Decode(&handled); err != nil || handled.Accepts != 4 || handled.Requests < 600 {
+		t.Errorf("the server says %+v, %v", handled, err)
+	}
+	if err := serve.Wait(); err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+// On every line, response = queue wait + lateness + service.
+func checkSamples(t *testing.T, path string, want int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != want+1 {
+		t.Fatalf("%v, %d lines, want %d", err, len(rows)-1, want)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	for _, row := range rows[1:] {
+		get := func(name string) int64 {
+			v, err := strconv.ParseInt(row[column[name]], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		sum := get("queue_wait_ns") + get("lateness_ns") + get("service_ns")
+		if sum != get("response_ns") || get("done_ns")-get("intended_ns") != sum {
+			t.Fatalf("the parts are not the whole: %v", row)
+		}
+	}
+}
+
+func TestLoadNobody(t *testing.T) {
+	code, _, stderr := here(t, "load", "127.0.0.1:1", "--duration", "100ms")
+	if code != exitEnvironment || !strings.Contains(stderr, "refused") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	if code, _, stderr := here(t, "load", "127.0.0.1:1", "--samples", "/no/such/folder/x.csv"); code != exitEnvironment || !strings.Contains(stderr, "/no/such/folder") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+func TestLists(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		says []string
+	}{
+		{"options", []string{"TCP_NODELAY", "SO_RCVBUF", "net.core.rmem_max", "backlog"}},
+		{"options -o json", []string{`"name":"TCP_NODELAY"`, `"kernel":"equal"`}},
+		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer"}},
+		{"targets", []string{"blocking", "epoll", "goroutine", "exec:"}},
+		{"targets -o json", []string{`"name":"epoll"`}},
+		{"version", []string{"sockbench", "linux"}},
+		{"version -o json", []string{`"version"`}},
+		{"run --help", []string{"--connections", "--set", "--resume", "Examples"}},
+		{"--help", []string{"run", "serve", "load"}},
+		{"__complete run --target g", []string{"goroutine"}},
+	} {
+		code, stdout, stderr := here(t, strings.Fields(c.args)...)
+		if code != exitFine {
+			t.Errorf("%s: exit %d, %s", c.args, code, stderr)
+		}
+		for _, s := range c.says {
+			if !strings.Contains(stdout, s) {
+				t.Errorf("%s does not say %q: %s", c.args, s, stdout)
+			}
+		}
+	}
+}
+
+// Ctrl-C ends a run with 130, keeps what is finished, and --resume runs the rest: no trial lost, none doubled.
+func TestInterruptAndResume(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	args := []string{"run", "--target", "epoll,goroutine", "--connections", "1,2", "--blocks", "3", "--duration", "50ms", "--warmup", "10ms", "--out", dir}
+	c := program(t, args...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return lines(dir) >= 2 })
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); c.ProcessState.ExitCode() != exitInterrupted {
+		t.Errorf("exit %v: %s", err, errs.String())
+	}
+	if !strings.Contains(errs.String(), "--resume "+dir) {
+		t.Errorf("it does not say how to go on: %s", errs.String())
+	}
+	kept := lines(dir)
+	if kept < 2 {
+		t.Errorf("%d trials are kept", kept)
+	}
+	if code, _, stderr := here(t, "run", "--resume", dir, "--quiet"); code != exitFine {
+		t.Errorf("resume: exit %d, %s", code, stderr)
+	}
+	checkWhole(t, dir, 3, 4)
+}
+
+// lines is the number of whole lines in a run folder's log.
+func lines(dir string) int {
+	b, err := os.ReadFile(filepath.Join(dir, "trials.jsonl"))
+	if err != nil {
+		return 0
+	}
+	return bytes.Count(b, []byte("\n"))
+}
+
+// checkWhole demands that every cell of every block was run once in each attempt, and blocks were finished.
+func checkWhole(t *testing.T, dir string, blocks, cells int) {
+	t.Helper()
+	r, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, perBlock := map[string]int{}, map[string]int{}
+	for _, rec := range r.Records {
+		seen[fmt.Sprintf("%s attempt %d", rec.ID, rec.Attempt)]++
+		perBlock[fmt.Sprintf("block %d attempt %d", rec.Block, rec.Attempt)]++
+	}
+	for key, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was recorded %d times", key, n)
+		}
+	}
+	for key, n := range perBlock {
+		if n != cells {
+			t.Errorf("%s has %d of %d trials", key, n, cells)
+		}
+	}
+	for b := range blocks {
+		if perBlock[fmt.Sprintf("block %d attempt 0", b)] == 0 {
+			t.Errorf("block %d is missing", b)
+		}
+	}
+}
+
+func waitFor(t *testing.T, what func() bool) {
+	t.Helper()
+	for range 3000 {
+		if what() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("it did not come about within 30 s")
+}

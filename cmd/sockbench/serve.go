@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sockbench/sockbench/lab"
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/unit"
+)
+
+func serveCommand() *cobra.Command {
+	var k knobs
+	var listen string
+	var duration durationFlag
+	var output = choice{level: "table", of: []string{"table", "json"}}
+	c := &cobra.Command{
+		Use:   "serve [--target MODEL] [--listen HOST:PORT]",
+		Short: "Run one server in this process, until interrupted",
+		Long: `Run one server in this process. It prints its address and serves until SIGINT or SIGTERM, then finishes what it has
+received. Knobs of the load are not its business; keep_awake is off unless named.`,
+		Example: `  sockbench serve --target epoll --listen 127.0.0.1:9000
+  sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			k.environment()
+			p, err := single(c, &k, 1, 0, seconds(1))
+			if err != nil {
+				return err
+			}
+			return serve(c, p.Block(0, 0)[0].Spec, "tcp://"+listen, time.Duration(duration), output.level == "json")
+		},
+	}
+	k.flags(c)
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "where to listen; port 0 takes a free one")
+	c.Flags().Var(&duration, "duration", "stop after this long; 0: when interrupted")
+	output.flag(c)
+	return c
+}
+
+// single is the plan of the one trial that the named knobs describe.
+func single(c *cobra.Command, k *knobs, seed uint64, warmup, duration durationFlag) (*plan.Plan, error) {
+	if err := k.single(c); err != nil {
+		return nil, err
+	}
+	if !k.has("keep_awake") {
+		k.add("keep_awake", "off")
+	}
+	return plan.New(c.Name(), seed, 1, unit.Duration(warmup), unit.Duration(duration), k.named)
+}
+
+func serve(c *cobra.Command, s plan.Spec, listen string, duration time.Duration, asJSON bool) error {
+	var l lab.Lab
+	defer l.Close()
+	ctx := c.Context()
+	if err := l.Settle(ctx, plan.Server, s); err != nil {
+		return broken(err)
+	}
+	if e, err := targets.Find(s.Target.Target.Model); err == nil && e.Name == "addr" {
+		return errors.New("target addr: that server runs already; there is nothing to serve")
+	}
+	srv, err := targets.Start(context.WithoutCancel(ctx), s.Target, targets.Place{Listen: listen, Expect: int(s.Load.Connections), Seed: 1})
+	if err != nil {
+		return broken(err)
+	}
+	defer srv.Close()
+	if _, err := fmt.Fprintln(c.OutOrStdout(), srv.Addr()); err != nil {
+		return broken(err)
+	}
+	if duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, duration)
+		defer cancel()
+	}
+	var died <-chan struct{}
+	command, isCommand := srv.(interface {
+		Died() <-chan struct{}
+		Exit() string
+	})
+	if isCommand {
+		died = command.Died()
+	}
+	select {
+	case <-ctx.Done():
+	case <-died:
+		return broken(fmt.Errorf("the target died: %s", command.Exit()))
+	}
+	drain, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if err := srv.Drain(drain); err != nil {
+		return broken(err)
+	}
+	r := srv.Result()
+	if asJSON {
+		return broken(json.NewEncoder(c.OutOrStdout()).Encode(r))
+	}
+	if !isCommand {
+		fmt.Fprintf(c.ErrOrStderr(), "%d connections, %d requests, %s read, %s written\n", r.Accepts, r.Requests, unit.Bytes(r.Received), unit.Bytes(r.Sent))
+	}
+	return nil
+}

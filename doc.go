@@ -1,0 +1,2 @@
+// Package sockbench holds the tests of the whole: the import graph. The program is in cmd/sockbench.
+package sockbench

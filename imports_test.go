@@ -1,0 +1,62 @@
+package sockbench
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms is the import graph: each package, and which others of this module it may import. Leaves under internal/ are
+// open to all of them, and import none of them but unit. A package that is not listed is an error too.
+var rooms = map[string]string{
+	"unit":          "",
+	"sockopt":       "unit",
+	"wire":          "",
+	"results/stats": "",
+	"targets":       "unit sockopt wire",
+	"loadgen":       "unit sockopt wire results/stats",
+	"plan":          "unit sockopt wire targets loadgen",
+	"results":       "unit sockopt wire results/stats targets loadgen plan",
+	"lab":           "unit targets loadgen plan results",
+	"tuner":         "plan results results/stats",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner",
+
+	"targets/targettest": "unit sockopt wire targets",
+}
+
+const module = "github.com/sockbench/sockbench"
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		pkg, imports := strings.TrimPrefix(strings.TrimPrefix(words[0], module), "/"), words[1:]
+		if pkg == "" {
+			continue
+		}
+		leaf := strings.HasPrefix(pkg, "internal/")
+		list, known := rooms[pkg]
+		if leaf {
+			list, known = "unit", true
+		}
+		if seen[pkg] = true; !known {
+			t.Errorf("%s is in no room: add it to the table here and to ARCHITECTURE.md", pkg)
+		}
+		for _, imp := range imports {
+			other, ours := strings.CutPrefix(imp, module+"/")
+			if ours && !strings.HasPrefix(other, "internal/") && !slices.Contains(strings.Fields(list), other) {
+				t.Errorf("%s imports %s, which is not above it", pkg, other)
+			}
+		}
+	}
+	for pkg := range rooms {
+		if !seen[pkg] {
+			t.Errorf("the table has %s, the tree has not", pkg)
+		}
+	}
+}

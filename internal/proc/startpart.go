@@ -1,0 +1,76 @@
+package proc
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// startPart starts part i from the calling thread, which must be locked: the part inherits its affinity, which the Go
+// runtime counts at its start, and its scheduling. Both are put back before it returns.
+func startPart(i int, p Part) (pid int, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("start part %s: %w", p.Name, err)
+		}
+	}()
+	var files [3]uintptr
+	for f := range files {
+		files[f] = uintptr(partsFD + 3*i + f)
+		defer unix.Close(int(files[f])) // only the part holds them, so that their ends are seen when it ends
+	}
+	if p.CPUs != nil {
+		restore, err := pin(p.CPUs)
+		if err != nil {
+			return 0, err
+		}
+		defer restore()
+	}
+	if p.RealTime {
+		restore, err := realTime()
+		if err != nil {
+			return 0, err
+		}
+		defer restore()
+	}
+	args := []string{partName, p.Name}
+	death := syscall.SIGKILL
+	if p.Keeper {
+		args = append(args, "keeper")
+		death = syscall.SIGTERM // it ends its tree first
+	}
+	return syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
+		Env:   (&exec.Cmd{Env: append(os.Environ(), p.Env...)}).Environ(), // of equal names the last one
+		Files: files[:],
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death},
+	})
+}
+
+func pin(cpus []int) (restore func(), err error) {
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, fmt.Errorf("read the CPU mask: %w", err)
+	}
+	for _, c := range cpus {
+		set.Set(c)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("pin to CPUs %v: %w", cpus, err)
+	}
+	return func() { unix.SchedSetaffinity(0, &before) }, nil // what was allowed a moment ago
+}
+
+func realTime() (restore func(), err error) {
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read the scheduling policy: %w", err)
+	}
+	rr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+	if err := unix.SchedSetAttr(0, &rr, 0); err != nil {
+		return nil, fmt.Errorf("real-time scheduling: %w (it needs CAP_SYS_NICE or a limit on RLIMIT_RTPRIO above 0)", err)
+	}
+	return func() { unix.SchedSetAttr(0, before, 0) }, nil // to leave real time is always allowed
+}

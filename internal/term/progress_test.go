@@ -1,0 +1,70 @@
+package term
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestProgressOffTerminal(t *testing.T) {
+	for _, c := range []struct {
+		quiet bool
+		want  string
+	}{
+		{false, "[11/120] target=epoll TCP_NODELAY=on  p99=310us  eta 14m\nblock 1 again: steal\n" +
+			"[12/120] a b?[31m  -  eta 14m\n"},
+		{true, "block 1 again: steal\n"},
+	} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := NewProgress(f, c.quiet)
+		p.Start(120, 10, 7700*time.Millisecond)
+		p.Trial("target=epoll TCP_NODELAY=on", "p99=310us")
+		p.Warn("block 1 again: steal")
+		p.Trial("a\nb\x1b[31m", "-")
+		p.Close()
+		p.Close()
+		got, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ReplaceAll(c.want, "?", "\ufffd"); string(got) != want {
+			t.Errorf("quiet=%v: got\n%swant\n%s", c.quiet, got, want)
+		}
+	}
+}
+
+func TestETA(t *testing.T) {
+	for _, c := range []struct {
+		left     int
+		perTrial time.Duration
+		want     string
+	}{{0, time.Second, "0s"}, {1, 1200 * time.Millisecond, "2s"}, {90, time.Second, "1m30s"}, {100, 1250 * time.Millisecond, "3m"},
+		{600, 6500 * time.Millisecond, "1h5m"}, {3600, time.Second, "1h"}} {
+		p := Progress{total: 1000 + c.left, done: 1000, perTrial: c.perTrial}
+		if got := p.eta(); got != c.want {
+			t.Errorf("%d trials of %v: %s, want %s", c.left, c.perTrial, got, c.want)
+		}
+	}
+}
+
+func TestMoreTrialsThanAnnounced(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewProgress(f, false)
+	p.Start(1, 0, time.Second)
+	p.Add(1)
+	for range 3 {
+		p.Trial("x", "y")
+	}
+	got, _ := os.ReadFile(f.Name())
+	if want := "[1/2] x  y  eta 1s\n[2/2] x  y  eta 0s\n[3/3] x  y  eta 0s\n"; string(got) != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}

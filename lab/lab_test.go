@@ -1,0 +1,86 @@
+package lab
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sockbench/sockbench/internal/quiet"
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/unit"
+)
+
+func TestMain(m *testing.M) {
+	Main()
+	os.Exit(quiet.Run(m))
+}
+
+// trials makes a one-block plan of the given knobs.
+func trials(t *testing.T, warmup, duration time.Duration, knobs ...string) []plan.Trial {
+	t.Helper()
+	var factors []plan.Factor
+	for i := 0; i < len(knobs); i += 2 {
+		factors = append(factors, plan.Factor{Knob: knobs[i], Levels: []plan.Level{knobs[i+1]}})
+	}
+	p, err := plan.New("test", 1, 1, unit.Duration(warmup), unit.Duration(duration), factors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Block(0, 0)
+}
+
+// run runs the first trial of the knobs and demands that it came about. A trial that something outside disturbed, which
+// the guard tells without a look at what was measured, is run again.
+func run(t *testing.T, l *Lab, warmup, duration time.Duration, knobs ...string) results.Record {
+	t.Helper()
+	var why string
+	for range 8 {
+		r, err := l.Run(t.Context(), trials(t, warmup, duration, knobs...)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Metrics == nil {
+			t.Fatalf("%v failed: %s: %s", knobs, r.Stage, r.Error)
+		}
+		m := r.Metrics
+		if m.Offered != m.Completed+m.Failed+m.TimedOut+m.Unfinished || m.Response.Count != m.Offered {
+			t.Errorf("%v: offered %d ≠ %d + %d + %d + %d, response holds %d", knobs, m.Offered, m.Completed, m.Failed, m.TimedOut, m.Unfinished, m.Response.Count)
+		}
+		var disturbed bool
+		if disturbed, why = results.Disturbed(&r); !disturbed {
+			return r
+		}
+		t.Logf("%v: run again: %s", knobs, why)
+		time.Sleep(time.Second)
+	}
+	t.Fatalf("%v: this machine is too busy to measure: %s", knobs, why)
+	return results.Record{}
+}
+
+// Every model, measured end to end: both sides are accounted for, and the two agree on what happened.
+func TestTrial(t *testing.T) {
+	var l Lab
+	defer l.Close()
+	for _, target := range []string{"epoll", "goroutine", "blocking"} {
+		m := run(t, &l, 50*time.Millisecond, 200*time.Millisecond, "target", target, "connections", "4").Metrics
+		if m.Completed < 100 || m.Server.CPUUser+m.Server.CPUSystem <= 0 || m.Client.CPUUser+m.Client.CPUSystem <= 0 {
+			t.Errorf("%s: completed %d, server %+v", target, m.Completed, m.Server)
+		}
+		if m.Handled.Requests < m.Completed || m.Handled.Accepts < int64(m.Connections.Served) {
+			t.Errorf("%s: the server handled %d requests on %d connections; %d were completed on %d", target,
+				m.Handled.Requests, m.Handled.Accepts, m.Completed, m.Connections.Served)
+		}
+		if served := map[string]int{"blocking": 1}[target]; m.Connections.Served != max(served, 4*(1-served)) {
+			t.Errorf("%s: served %d of 4 connections", target, m.Connections.Served)
+		}
+		// The kernel counts a FIN as a byte received, and not as one sent.
+		sent, received := m.Client.TCP["bytes_sent"], m.Server.TCP["bytes_received"]
+		if target != "blocking" && (sent == 0 || sent+4 != received) {
+			t.Errorf("%s: the client's sockets sent %d bytes and 4 FINs, the server's received %d", target, sent, received)
+		}
+		if m.Machine.Regime == "" || m.Machine.Namespace == "" || len(m.Validity) == 0 || m.Machine.KeepAwake <= 0 {
+			t.Errorf("%s: machine %+v", target, m.Machine)
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/internal/machine"
+	"github.com/sockbench/sockbench/internal/proc"
+	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/targets"
+)
+
+const (
+	serverPart = "server"
+	clientPart = "client"
+	awakePart  = "awake"
+)
+
+// Main is called first thing in main, and in TestMain of tests that run trials: the processes of a trial are this
+// binary again. In one of those it does the part's work and never returns.
+func Main() {
+	proc.Main(map[string]func(io.Reader, io.Writer) error{
+		serverPart: speak(serve),
+		clientPart: speak(load),
+		awakePart:  machine.Awake,
+	})
+}
+
+// speak wraps a part's work: its error is said on the channel, where the parent expects it. A parent that has closed
+// the channel no longer wants the part, which is not worth a word.
+func speak(work func(*channel) error) func(io.Reader, io.Writer) error {
+	return func(in io.Reader, out io.Writer) error {
+		c := newChannel(in, out)
+		err := work(c)
+		if err == nil || errors.Is(err, io.EOF) {
+			return nil
+		}
+		return c.send(Message{Error: err.Error()})
+	}
+}
+
+// serve is the server part.
+func serve(c *channel) error {
+	m, err := c.receive()
+	if err != nil {
+		return err
+	}
+	if m.Serve == nil {
+		return errors.New("the server part was not told what to serve")
+	}
+	srv, err := targets.Start(context.Background(), m.Serve.Spec, m.Serve.Place)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	before := machine.Network()
+	if err := c.send(Message{Ready: &Ready{Addr: srv.Addr()}}); err != nil {
+		return err
+	}
+	var died <-chan struct{} // nil, and so never ready, for servers that live in this process
+	command, isCommand := srv.(interface {
+		Died() <-chan struct{}
+		Exit() string
+	})
+	if isCommand {
+		died = command.Died()
+	}
+	said := make(chan Message)
+	gone := make(chan error, 1)
+	go func() {
+		for {
+			m, err := c.receive()
+			if err != nil {
+				gone <- err
+				return
+			}
+			said <- m
+		}
+	}()
+	var used <-chan results.Side
+	for {
+		select {
+		case err := <-gone:
+			return err
+		case <-died:
+			return errors.New("the target died: " + command.Exit())
+		case m := <-said:
+			if m.Window != nil {
+				used = sample(*m.Window, srv.PIDs)
+				continue
+			}
+			if used == nil {
+				return errors.New("the server part was told to finish before it was told the window")
+			}
+			return finish(c, srv, <-used, before)
+		}
+	}
+}
+
+// finish drains the server and says what it saw.
+func finish(c *channel, srv targets.Server, side results.Side, before map[string]int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	if err := srv.Drain(ctx); err != nil { // what was measured before is as good as ever
+		side.Undrained = err.Error()
+	}
+	r := srv.Result()
+	side.Sockets = r.Sockets
+	side.Net = machine.Changed(before, machine.Network())
+	return c.send(Message{Done: &Done{Server: &r, Side: side}})
+}
+
+// sample measures what a server uses in the measure phase: this process, or the given ones if there are any.
+func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
+	out := make(chan results.Side, 1)
+	go func() {
+		clock.Sleep(w.Measure)
+		began, u0, err := usage(pids)
+		clock.Sleep(w.End)
+		ended, u1, err1 := usage(pids)
+		if err = errors.Join(err, err1); err != nil {
+			out <- results.Side{}
+			return
+		}
+		// A busy scheduler wakes this goroutine some milliseconds late: what was used in the time between the two
+		// looks is scaled to the window.
+		out <- side(u0, u1, float64(w.End-w.Measure)/float64(max(ended-began, 1)))
+	}()
+	return out
+}
+
+func usage(pids func() []int) (at int64, u proc.Usage, err error) {
+	if p := pids(); len(p) > 0 {
+		return clock.Now(), proc.TreeUsage(p), nil
+	}
+	u, err = proc.SelfUsage()
+	return clock.Now(), u, err
+}
+
+// side is the difference of two usages, scaled.
+func side(u0, u1 proc.Usage, scale float64) results.Side {
+	return results.Side{
+		CPUUser:     int64(float64(u1.User-u0.User) * scale),
+		CPUSystem:   int64(float64(u1.System-u0.System) * scale),
+		Voluntary:   int64(float64(u1.Voluntary-u0.Voluntary) * scale),
+		Involuntary: int64(float64(u1.Involuntary-u0.Involuntary) * scale),
+		MaxRSS:      u1.MaxRSS,
+		Threads:     u1.Threads,
+	}
+}
+
+// load is the client part.
+func load(c *channel) error {
+	m, err := c.receive()
+	if err != nil {
+		return err
+	}
+	if m.Load == nil {
+		return errors.New("the client part was not told what to load")
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	windows := make(chan loadgen.Window, 1)
+	go func() {
+		for {
+			m, err := c.receive()
+			if err != nil {
+				cancel(err)
+				return
+			}
+			if m.Window != nil {
+				windows <- *m.Window
+			}
+		}
+	}()
+	l, err := loadgen.Connect(ctx, m.Load.Spec, m.Load.Place)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := c.send(Message{Ready: &Ready{Attained: l.Attained()}}); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case w := <-windows:
+		r, s, err := Drive(ctx, l, w)
+		if err != nil {
+			return err
+		}
+		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s}})
+	}
+}
+
+// Drive runs a connected load through w, closes it, and says what it measured and what this process used.
+func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Result, results.Side, error) {
+	var u [2]proc.Usage
+	var failed error
+	r, err := l.Run(ctx, w, func(begins bool) {
+		k := 1
+		if begins {
+			k = 0
+		}
+		var err error
+		if u[k], err = proc.SelfUsage(); err != nil {
+			failed = err
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return r, results.Side{}, err
+	}
+	s := side(u[0], u[1], 1)
+	if err := l.Close(); err != nil {
+		return r, s, err
+	}
+	s.Sockets = l.Sockets()
+	return r, s, nil
+}
+
+// drainLimit is how long a server may take to finish once its clients are gone.
+const drainLimit = 3 * time.Second

@@ -1,0 +1,314 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/internal/machine"
+	"github.com/sockbench/sockbench/internal/proc"
+	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/targets"
+)
+
+// Limits on what a trial waits for, each beside what the plan itself allows.
+const (
+	serveLimit  = 12 * time.Second // a user's command may take 10 s to listen
+	slack       = 5 * time.Second  // for a machine that is busy
+	lead        = 2 * time.Millisecond
+	closedDrain = 250 * time.Millisecond
+)
+
+// drainTime is the longest drain: in a closed loop hardly anything is under way, in an open one a whole backlog may be.
+func drainTime(s loadgen.Spec) time.Duration {
+	if s.Rate > 0 {
+		return time.Duration(s.RequestTimeout)
+	}
+	return closedDrain
+}
+
+// stageError says what was being done when a trial failed.
+type stageError struct {
+	stage string
+	err   error
+}
+
+func (e *stageError) Error() string { return e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// Run runs one trial. A trial that failed is a record with Error and Stage set, and a nil error; an error means that
+// ctx ended or that the lab itself cannot go on.
+func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
+	rec := results.Record{Schema: results.Schema, Trial: t, Started: time.Now().UTC()}
+	entry, err := targets.Find(t.Spec.Target.Target.Model)
+	if err != nil {
+		return rec, err
+	}
+	g, err := choose(t.Spec)
+	if err != nil {
+		return rec, err
+	}
+	if err := l.keepAwake(ctx, g.keepAwake); err != nil {
+		return rec, err
+	}
+	err = l.trial(ctx, &rec, entry, g)
+	if cause := context.Cause(ctx); cause != nil {
+		return rec, cause
+	}
+	if failed := (*stageError)(nil); errors.As(err, &failed) {
+		rec.Error, rec.Stage, rec.Metrics, rec.Histograms = failed.Error(), failed.stage, nil, nil
+		return rec, nil
+	}
+	if err == nil {
+		rec.Metrics.Validity = results.Judge(&rec)
+	}
+	return rec, err
+}
+
+// trial fills rec. Failures of the trial are stageErrors.
+func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Entry, g regime) (err error) {
+	s := rec.Spec
+	room, err := proc.Open(ctx, proc.Config{Network: !entry.Foreign, Parts: []proc.Part{
+		{Name: serverPart, CPUs: g.cpus[plan.Server], RealTime: s.Regime.RealTime, Keeper: entry.Foreign},
+		{Name: clientPart, CPUs: g.cpus[plan.Client], RealTime: s.Regime.RealTime},
+	}})
+	if err != nil {
+		return &stageError{"start", err}
+	}
+	defer func() { err = errors.Join(err, room.Close()) }()
+	server, client := newParty(room, 0, "server"), newParty(room, 1, "client")
+	if l.Started != nil {
+		l.Started(map[string]int{serverPart: server.part.PID(), clientPart: client.part.PID()})
+	}
+	addr, err := server.begin(ctx, rec.Spec, rec.Seed)
+	if err != nil {
+		return err
+	}
+	if err := client.connect(ctx, rec.Spec, addr, rec.Seed, max(len(g.cpus[plan.Client]), 1)); err != nil {
+		return server.blamed(err)
+	}
+
+	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
+	for _, p := range []*party{server, client} {
+		if err := p.send(Message{Window: &w}); err != nil {
+			return &stageError{"measure", err}
+		}
+	}
+	watch := l.watch(w)
+	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, server)
+	if err != nil {
+		return server.blamed(err)
+	}
+	if err := server.send(Message{Finish: true}); err != nil {
+		return &stageError{"drain", err}
+	}
+	served, err := server.await(ctx, "drain", drainLimit+slack, nil)
+	if err != nil {
+		return err
+	}
+	if loaded.Done == nil || loaded.Done.Client == nil || served.Done == nil || served.Done.Server == nil {
+		return &stageError{"drain", errors.New("a part did not say what it measured")}
+	}
+	seen := <-watch
+	if err := l.record(rec, g, w, seen, loaded.Done); err != nil {
+		return err
+	}
+	m := rec.Metrics
+	m.Server = served.Done.Side
+	m.Server.CPUs = g.cpus[plan.Server]
+	if !entry.Foreign {
+		m.Handled = results.Handled{Result: *served.Done.Server}
+	}
+	m.Machine.Namespace = namespace(room.Isolation())
+	attribute(m, g, seen)
+	return nil
+}
+
+func namespace(i proc.Isolation) string {
+	switch {
+	case i.Network:
+		return results.Fresh
+	case i.Why == "":
+		return results.SharedHost
+	}
+	return results.SharedHost + ": " + i.Why
+}
+
+// record fills in what the client measured and what the machine did meanwhile.
+func (l *Lab) record(rec *results.Record, g regime, w loadgen.Window, seen observed, loaded *Done) error {
+	if seen.err != nil {
+		return &stageError{"measure", seen.err}
+	}
+	p, err := l.awake.pauses(machine.Span{From: w.Measure, To: w.End})
+	if err != nil {
+		return err
+	}
+	m := &results.Metrics{Result: *loaded.Client, Client: loaded.Side, Machine: seen.machine}
+	m.Client.CPUs = g.cpus[plan.Client]
+	m.Machine.Hiccups, m.Machine.Hiccup, m.Machine.HiccupMax = p.Count, p.Sum, p.Max
+	m.Machine.Regime, m.Machine.Namespace = g.name, results.SharedHost
+	rec.Metrics, rec.Histograms = m, loaded.Histograms
+	return nil
+}
+
+// attribute settles what depends on both sides: softirq time by CPU, and what nobody of ours used.
+func attribute(m *results.Metrics, g regime, seen observed) {
+	m.Client.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Client.CPUs)
+	m.Server.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Server.CPUs)
+	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + seen.parent
+	// With a loop on every CPU none of them idles, so that what is left is exact; else the kernel's 10 ms steps must do.
+	busy := seen.after.Busy - seen.before.Busy
+	if len(g.keepAwake) == m.Machine.CPUs {
+		busy = int64(m.Machine.CPUs)*(seen.after.At-seen.before.At) - m.Machine.Steal
+	}
+	m.Machine.ForeignCPU = max(0, busy-ours-m.Machine.KeepAwake)
+}
+
+// observed is what the lab itself saw at the edges of the measure phase.
+type observed struct {
+	before, after machine.Snapshot
+	machine       results.Machine
+	parent        int64 // CPU of this process
+	err           error
+}
+
+// watch looks at the machine when the measure phase begins and ends.
+func (l *Lab) watch(w loadgen.Window) <-chan observed {
+	out := make(chan observed, 1)
+	awake := l.awake
+	look := func() (s machine.Snapshot, keepAwake int64, u proc.Usage, err error) {
+		if s, err = machine.Read(); err == nil {
+			u, err = proc.SelfUsage()
+		}
+		return s, awake.cpu(), u, err
+	}
+	go func() {
+		var o observed
+		clock.Sleep(w.Measure)
+		before, awake0, u0, err := look()
+		clock.Sleep(w.End)
+		after, awake1, u1, err1 := look()
+		o.err = errors.Join(err, err1)
+		o.before, o.after = before, after
+		o.parent = int64(u1.User + u1.System - u0.User - u0.System)
+		o.machine = results.Machine{CPUs: len(after.Softirq), Steal: after.Steal - before.Steal, Idle: after.Idle - before.Idle,
+			KeepAwake: awake1 - awake0, Throttled: after.Throttled - before.Throttled, Clocksource: machine.Clocksource()}
+		out <- o
+	}()
+	return out
+}
+
+// party is the parent's view of one part.
+type party struct {
+	*channel
+	name string
+	part *proc.Process
+	said chan said
+}
+
+type said struct {
+	Message
+	err error
+}
+
+func newParty(room *proc.Room, i int, name string) *party {
+	p := &party{name: name, part: room.Part(i), said: make(chan said, 4)}
+	p.channel = newChannel(p.part.Stdout, p.part.Stdin)
+	go func() {
+		for {
+			m, err := p.receive()
+			p.said <- said{m, err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+// await returns the part's next message. While it waits for this part, other (which may be nil) has nothing to say:
+// if it does speak, it is to say what broke.
+func (p *party) await(ctx context.Context, stage string, limit time.Duration, other *party) (Message, error) {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	var others chan said
+	if other != nil {
+		others = other.said
+	}
+	select {
+	case <-ctx.Done():
+		return Message{}, context.Cause(ctx)
+	case m := <-p.said:
+		return m.Message, p.explain(stage, m.err)
+	case m := <-others:
+		if m.err == nil {
+			m.err = errors.New("it spoke out of turn")
+		}
+		return Message{}, other.explain(stage, m.err)
+	case <-late.C:
+		return Message{}, &stageError{stage, fmt.Errorf("the %s said nothing within %s", p.name, limit.Round(time.Millisecond))}
+	}
+}
+
+// explain turns what ended a part into what happened to it.
+func (p *party) explain(stage string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) { // gone without a word
+		select {
+		case <-p.part.Done():
+		case <-time.After(time.Second):
+		}
+		err = fmt.Errorf("the %s process ended: %s", p.name, p.part.Exit())
+		if tail := p.part.Stderr(); tail != "" {
+			err = fmt.Errorf("%w\n%s", err, tail)
+		}
+	}
+	return &stageError{stage, err}
+}
+
+// blamed says whether the server is behind a client's trouble: it often dies first and is heard last.
+func (p *party) blamed(err error) error {
+	select {
+	case m := <-p.said:
+		if m.err != nil {
+			return p.explain("serve", m.err)
+		}
+	case <-time.After(20 * time.Millisecond):
+	}
+	return err
+}
+
+// begin starts the target and returns where it listens.
+func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64) (string, error) {
+	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Listen: "tcp://127.0.0.1:0", Expect: int(s.Load.Connections), Seed: seed}}}); err != nil {
+		return "", &stageError{"serve", err}
+	}
+	m, err := p.await(ctx, "serve", serveLimit, nil)
+	if err != nil {
+		return "", err
+	}
+	if m.Ready == nil {
+		return "", &stageError{"serve", errors.New("the server did not say where it listens")}
+	}
+	return m.Ready.Addr, nil
+}
+
+// connect lets the client connect everything.
+func (p *party) connect(ctx context.Context, s plan.Spec, addr string, seed uint64, threads int) error {
+	if err := p.send(Message{Load: &Load{s.Load, loadgen.Place{To: addr, Seed: seed, Threads: threads}}}); err != nil {
+		return &stageError{"connect", err}
+	}
+	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(1+s.Load.Connections/512) + slack
+	m, err := p.await(ctx, "connect", limit, nil)
+	if err == nil && m.Ready == nil {
+		err = &stageError{"connect", errors.New("the client did not say that it is connected")}
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"encoding"
+
+	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// Text is what every knob's value implements. MarshalText is canonical: equal values give equal text.
+type Text interface {
+	encoding.TextMarshaler
+	encoding.TextUnmarshaler
+}
+
+// unset is the level of every knob that leaves it at its default: for a socket option, not set at all.
+const unset = "default"
+
+// Knob is anything a plan, a flag or SOCKBENCH_* can set. Its Name is the plan key, the cell key, the report's column
+// and, with '-' for '_', the flag.
+type Knob struct {
+	Name, Help string
+	Default    Level              // canonical, but for "cpus" and socket options, where "default" is a level
+	Values     func() []string    // for completion and for errors; nil: any text its fields read
+	Open       bool               // Values are not all there is
+	Commas     bool               // levels may contain commas: the flag is repeated, never split
+	OpenLoop   bool               // acts only where a rate is named
+	Server     bool               // acts inside the server only: of a target that is not ours it is refused
+	Fields     func(*Spec) []Text // the first is read back as the canonical level; all are set
+}
+
+// Knobs lists them in the order they are shown. Socket options are knobs too, known to Lookup by their kernel names.
+var Knobs = []Knob{
+	{Name: "target", Default: "epoll", Values: models, Open: true, Commas: true,
+		Help:   "the server under test: a model, all, exec: COMMAND or addr: ADDRESS",
+		Fields: func(s *Spec) []Text { return []Text{&s.Target.Target} }},
+	{Name: "workload", Default: "rr", Values: workloads,
+		Help:   "what a connection does: rr sends a request and waits for its reply",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Workload} }},
+	{Name: "framing", Default: "length", Values: framings,
+		Help:   "how requests and replies look in the stream",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Framing, &s.Target.Framing} }},
+	{Name: "connections", Default: "16",
+		Help:   "connections that carry requests",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Connections} }},
+	{Name: "rate", Default: none,
+		Help:   "requests offered per second, whatever the replies do; none: a closed loop",
+		Fields: func(s *Spec) []Text { return []Text{(*offered)(&s.Load.Rate)} }},
+	{Name: "arrivals", Default: "poisson", Values: arrivals, OpenLoop: true,
+		Help:   "when the requests of an open loop are due",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Arrivals} }},
+	{Name: "dispatch", Default: "idle", Values: words(loadgen.Dispatches...), OpenLoop: true,
+		Help:   "which connection takes a request that is due: idle is the first free one, and with none free the first that becomes so",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Dispatch} }},
+	{Name: "request", Default: "64",
+		Help:   "bytes of a request, as the framing counts them",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Request, &s.Target.Request} }},
+	{Name: "reply", Default: "64",
+		Help:   "bytes of a reply, as the framing counts them",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Reply, &s.Target.Reply} }},
+	{Name: "write", Default: "single", Values: words(loadgen.Writes...),
+		Help:   "a request in one write, or its head and its body in two",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Write} }},
+	{Name: "engine", Default: "epoll", Values: words(loadgen.Engines...),
+		Help:   "how the load generator moves bytes",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Engine} }},
+	{Name: "pace", Default: "exact", Values: words(loadgen.Paces...), OpenLoop: true,
+		Help:   "exact polls for the next due request, cheap sleeps until then",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Pace} }},
+	{Name: "service_time", Default: "0", Server: true,
+		Help:   "what the server does for each request: 50us, exp:50us, sleep:5ms or sleep:exp:5ms",
+		Fields: func(s *Spec) []Text { return []Text{&s.Target.Service} }},
+	{Name: "connect_timeout", Default: "3s",
+		Help:   "how long a connection may take to be made",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},
+	{Name: "request_timeout", Default: "5s",
+		Help:   "how long a request may take, from when it was meant to leave",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.RequestTimeout} }},
+	{Name: "keep_awake", Default: "on", Values: words("on", "off"),
+		Help:   "keep the CPUs in use from halting",
+		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.KeepAwake)} }},
+	{Name: "real_time", Default: "off", Values: words("off", "on"),
+		Help:   "run both sides under SCHED_RR, which takes CAP_SYS_NICE",
+		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.RealTime)} }},
+	{Name: "cpus", Default: unset, Commas: true,
+		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs",
+		Fields: func(s *Spec) []Text { return []Text{&s.CPUs} }},
+}
+
+// everyModel is the level of target that stands for all built-in models.
+const everyModel = "all"
+
+func models() []string {
+	names := builtin()
+	for _, e := range targets.All {
+		if e.Foreign {
+			names = append(names, e.Name+":")
+		}
+	}
+	return append(names, everyModel)
+}
+
+// builtin is what "all" stands for.
+func builtin() []string {
+	var names []string
+	for _, e := range targets.All {
+		if !e.Foreign {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+func framings() []string {
+	var names []string
+	for _, f := range wire.All {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func workloads() []string {
+	var names []string
+	for _, w := range loadgen.Workloads {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
+func arrivals() []string {
+	var names []string
+	for _, l := range loadgen.Arrivals {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+func words(w ...string) func() []string { return func() []string { return w } }
+
+// Default is the trial that nobody changed anything about, with neither warm-up nor duration.
+func Default() Spec {
+	var s Spec
+	for _, k := range Knobs {
+		if err := k.set(&s, k.Default); err != nil {
+			panic("default of knob " + k.Name + ": " + err.Error()) // a mistake in the table, which its test finds
+		}
+	}
+	return s
+}

@@ -1,0 +1,159 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// subject is a cell on trial.
+type subject struct {
+	named  []string // knobs, in the order named
+	cell   Cell
+	spec   *Spec
+	target *targets.Entry
+}
+
+// rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
+type rule func(s subject) (knobs []string, sentence string)
+
+var rules = []rule{sizes, splittable, connected, timeouts, openLoop, inside, serverOptions, elsewhere}
+
+// judge lists what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
+func judge(factors []Factor, c Cell, spec *Spec) (problems []string) {
+	s := subject{cell: c, spec: spec}
+	for _, f := range factors {
+		s.named = append(s.named, f.Knob)
+	}
+	entry, err := targets.Find(spec.Target.Target.Model)
+	if err != nil {
+		return []string{"target: " + err.Error()}
+	}
+	s.target = entry
+	for _, r := range rules {
+		if knobs, sentence := r(s); sentence != "" {
+			problems = append(problems, s.part(knobs)+": "+sentence)
+		}
+	}
+	return problems
+}
+
+// part is the cell with only these knobs, in the order given.
+func (s subject) part(knobs []string) string {
+	var parts []string
+	for _, knob := range knobs {
+		if level, ok := s.cell[knob]; ok {
+			parts = append(parts, knob+"="+level)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func sizes(s subject) ([]string, string) {
+	f, err := wire.Find(string(s.spec.Load.Framing))
+	if err == nil {
+		err = f.Check(wire.Params{Request: int64(s.spec.Load.Request), Reply: int64(s.spec.Load.Reply)})
+	}
+	if err != nil {
+		return []string{"framing", "request", "reply"}, err.Error()
+	}
+	return nil, ""
+}
+
+func splittable(s subject) ([]string, string) {
+	if s.spec.Load.Write == "split" && s.spec.Load.Request < 2 {
+		return []string{"write", "request"}, "one byte cannot be split: make request 2 or more"
+	}
+	return nil, ""
+}
+
+func connected(s subject) ([]string, string) {
+	if s.spec.Load.Connections < 1 {
+		return []string{"connections"}, "at least one connection is needed"
+	}
+	return nil, ""
+}
+
+func timeouts(s subject) (knobs []string, sentence string) {
+	if s.spec.Load.ConnectTimeout == 0 {
+		knobs = append(knobs, "connect_timeout")
+	}
+	if s.spec.Load.RequestTimeout == 0 {
+		knobs = append(knobs, "request_timeout")
+	}
+	if len(knobs) > 0 {
+		sentence = "nothing can be done in no time: write for example 5s"
+	}
+	return knobs, sentence
+}
+
+func openLoop(s subject) (knobs []string, sentence string) {
+	if s.spec.Load.Rate > 0 {
+		return nil, ""
+	}
+	for _, knob := range s.named {
+		if k, err := Lookup(knob); err == nil && k.OpenLoop {
+			knobs = append(knobs, knob)
+		}
+	}
+	if len(knobs) == 0 {
+		return nil, ""
+	}
+	return append([]string{"rate"}, knobs...), "it acts in an open loop only: name a rate, for example rate=20k"
+}
+
+// inside refuses knobs that act inside the server where the target does not let them.
+func inside(s subject) (knobs []string, sentence string) {
+	for _, knob := range s.named {
+		k, err := Lookup(knob)
+		if err == nil && k.Server && !isOption(knob) && !slices.Contains(s.target.Knobs, knob) {
+			knobs = append(knobs, knob)
+		}
+	}
+	if len(knobs) == 0 {
+		return nil, ""
+	}
+	return append([]string{"target"}, knobs...), fmt.Sprintf("it acts inside the server, and on target %s it cannot act: leave it out", s.target.Name)
+}
+
+// options is what a target lists among its knobs when its sockets can be given options.
+const options = "options"
+
+// serverOptions refuses to promise anything about sockets of a server that is not ours.
+func serverOptions(s subject) (knobs []string, sentence string) {
+	if slices.Contains(s.target.Knobs, options) || len(s.spec.Target.Options) == 0 {
+		return nil, ""
+	}
+	var fix []string
+	for _, knob := range s.named {
+		option, _ := splitOption(knob)
+		if !slices.ContainsFunc(s.spec.Target.Options, func(o sockopt.Setting) bool { return o.Option == option }) || strings.HasPrefix(knob, "client.") {
+			continue
+		}
+		knobs = append(knobs, knob)
+		if knob == option && option != "backlog" {
+			fix = append(fix, "client."+option)
+		}
+	}
+	sentence = fmt.Sprintf("the server's sockets of target %s are not ours to give options: ", s.target.Name)
+	if len(fix) == 0 {
+		return append([]string{"target"}, knobs...), sentence + "leave it out"
+	}
+	return append([]string{"target"}, knobs...), sentence + "write " + strings.Join(fix, ", ")
+}
+
+// elsewhere refuses to pin a server that runs already, perhaps on another machine.
+func elsewhere(s subject) ([]string, string) {
+	if s.target.Name != "addr" || s.spec.CPUs[Server] == nil {
+		return nil, ""
+	}
+	fix := "leave it out"
+	if client := s.spec.CPUs[Client]; client != nil {
+		fix = "write cpus=" + CPUs{Client: client}.String()
+	}
+	return []string{"target", "cpus"}, "the server runs already, so it cannot be given CPUs: " + fix
+}

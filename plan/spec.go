@@ -1,0 +1,173 @@
+// Package plan says what is to be run: knobs and their levels make cells, cells make blocks, blocks hold trials.
+// It is data and arithmetic; it starts nothing.
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/unit"
+)
+
+// Spec is everything that defines one trial; two equal Specs are the same experiment. What a Spec holds is not to be
+// modified: trials share it.
+type Spec struct {
+	Target targets.Spec `json:"target"`
+	Load   loadgen.Spec `json:"load"`
+	CPUs   CPUs         `json:"cpus,omitempty"`
+	Regime Regime       `json:"regime"`
+}
+
+// Regime is how the machine is kept while a trial runs.
+type Regime struct {
+	KeepAwake bool `json:"keep_awake"` // an idle-priority loop on each CPU in use, so that none of them halts
+	RealTime  bool `json:"real_time"`  // both sides under SCHED_RR
+}
+
+// Role is a part that can be given CPUs.
+type Role string
+
+const (
+	Server Role = "server"
+	Client Role = "client"
+)
+
+var roles = []Role{Server, Client}
+
+// CPUs pins roles to CPUs, each list ascending. nil: chosen where the trial runs, apart if there are two; a role that
+// is absent from a CPUs that is not nil goes where the caller may run. Text: "server=0;client=1-3,5"; "default" is nil.
+type CPUs map[Role][]int
+
+func (c *CPUs) UnmarshalText(text []byte) error {
+	t := strings.TrimSpace(string(text))
+	if t == unset {
+		*c = nil
+		return nil
+	}
+	v := CPUs{}
+	for part := range strings.SplitSeq(t, ";") {
+		role, list, ok := strings.Cut(part, "=")
+		r := Role(strings.TrimSpace(role))
+		if !ok || !slices.Contains(roles, r) {
+			return fmt.Errorf("%q names no role: write for example server=0;client=1", part)
+		}
+		if v[r] != nil {
+			return fmt.Errorf("%q: %s is named twice", t, r)
+		}
+		cpus, err := parseCPUs(list)
+		if err != nil {
+			return err
+		}
+		v[r] = cpus
+	}
+	*c = v
+	return nil
+}
+
+// maxCPU is beyond any Linux kernel's NR_CPUS.
+const maxCPU = 8191
+
+// parseCPUs reads "0-2,5".
+func parseCPUs(list string) ([]int, error) {
+	var cpus []int
+	for item := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(strings.TrimSpace(item), "-")
+		if !isRange {
+			last = first
+		}
+		a, err1 := strconv.ParseUint(first, 10, 16)
+		b, err2 := strconv.ParseUint(last, 10, 16)
+		if err1 != nil || err2 != nil || a > b || b > maxCPU {
+			return nil, fmt.Errorf("%q is no list of CPUs: write for example 0 or 0-2,5", list)
+		}
+		for cpu := a; cpu <= b; cpu++ {
+			cpus = append(cpus, int(cpu))
+		}
+	}
+	slices.Sort(cpus)
+	return slices.Compact(cpus), nil
+}
+
+func (c CPUs) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+func (c CPUs) String() string {
+	if c == nil {
+		return unset
+	}
+	var parts []string
+	for _, r := range roles {
+		if cpus := c[r]; cpus != nil {
+			parts = append(parts, string(r)+"="+formatCPUs(cpus))
+		}
+	}
+	return strings.Join(parts, ";")
+}
+
+// formatCPUs is parseCPUs's inverse, with runs of three and more as ranges.
+func formatCPUs(cpus []int) string {
+	var parts []string
+	for i := 0; i < len(cpus); {
+		j := i
+		for j+1 < len(cpus) && cpus[j+1] == cpus[j]+1 {
+			j++
+		}
+		if j-i < 2 {
+			j = i
+			parts = append(parts, strconv.Itoa(cpus[i]))
+		} else {
+			parts = append(parts, strconv.Itoa(cpus[i])+"-"+strconv.Itoa(cpus[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+// onOff is a bool as levels write it.
+type onOff bool
+
+func (b *onOff) UnmarshalText(text []byte) error {
+	switch strings.ToLower(strings.TrimSpace(string(text))) {
+	case "on", "true", "yes", "1":
+		*b = true
+	case "off", "false", "no", "0":
+		*b = false
+	default:
+		return fmt.Errorf("%q is neither on nor off", text)
+	}
+	return nil
+}
+
+func (b onOff) MarshalText() ([]byte, error) {
+	if b {
+		return []byte("on"), nil
+	}
+	return []byte("off"), nil
+}
+
+// none is the level of a knob whose absence has a name.
+const none = "none"
+
+// offered is a rate as levels write it: "none" is the closed loop.
+type offered unit.Rate
+
+func (r *offered) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == none {
+		*r = 0
+		return nil
+	}
+	if err := (*unit.Rate)(r).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none for a closed loop", err)
+	}
+	return nil
+}
+
+func (r offered) MarshalText() ([]byte, error) {
+	if r == 0 {
+		return []byte(none), nil
+	}
+	return unit.Rate(r).MarshalText()
+}

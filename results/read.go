@@ -1,0 +1,115 @@
+package results
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Run is a run folder that was read.
+type Run struct {
+	Dir      string
+	Manifest Manifest
+	Records  []Record // in the order they were written
+	Damaged  []error  // lines that were left out, each with its number
+	Torn     bool     // the last line was cut short while it was written, and left out
+}
+
+// Open reads a run folder, also while it is being written.
+func Open(dir string) (*Run, error) {
+	m, err := readManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	run := &Run{Dir: dir, Manifest: m}
+	f, err := os.Open(filepath.Join(dir, trialsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return run, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open run folder: %w", err)
+	}
+	_, err = run.read(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	return run, nil
+}
+
+func readManifest(dir string) (m Manifest, err error) {
+	path := filepath.Join(dir, manifestFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%s is no run folder: it holds no %s", dir, manifestFile)
+	}
+	if err != nil {
+		return m, fmt.Errorf("open run folder: %w", err)
+	}
+	var head struct{ Schema int }
+	if err = json.Unmarshal(data, &head); err == nil {
+		if head.Schema > Schema {
+			return m, fmt.Errorf("%s has schema %d, this build reads up to %d: use a newer sockbench", path, head.Schema, Schema)
+		}
+		err = json.Unmarshal(data, &m)
+	}
+	if err == nil && m.Plan == nil {
+		err = errors.New("it holds no plan")
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// read takes in every whole line of r and returns how many bytes those are. A line that is no record is left out, and
+// so is a second one of the same trial and attempt.
+func (run *Run) read(r io.Reader) (size int64, err error) {
+	type key struct {
+		id      string
+		attempt int
+	}
+	seen := map[key]bool{}
+	lines := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			run.Torn = len(line) > 0
+			return size, nil
+		}
+		if err != nil {
+			return size, err
+		}
+		size += int64(len(line))
+		rec, err := parseLine(line)
+		k := key{rec.ID, rec.Attempt}
+		if err == nil && seen[k] {
+			err = fmt.Errorf("trial %s, attempt %d, is there twice", rec.ID, rec.Attempt)
+		}
+		if err != nil {
+			run.Damaged = append(run.Damaged, fmt.Errorf("%s:%d: %w", filepath.Join(run.Dir, trialsFile), n, err))
+			continue
+		}
+		seen[k] = true
+		run.Records = append(run.Records, rec)
+	}
+}
+
+func parseLine(line []byte) (r Record, err error) {
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, err
+	}
+	switch {
+	case r.Schema > Schema:
+		return r, fmt.Errorf("schema %d is newer than this build reads", r.Schema)
+	case r.ID == "":
+		return r, errors.New("it is no trial: it has no id")
+	case (r.Metrics == nil) == (r.Error == ""):
+		return r, errors.New("a trial has either metrics or an error")
+	}
+	return r, nil
+}

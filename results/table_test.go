@@ -1,0 +1,180 @@
+package results
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/sockbench/sockbench/internal/term"
+	"github.com/sockbench/sockbench/plan"
+)
+
+// aRun has two cells: one with doubts and a censored tail, one that never came to anything.
+func aRun(t *testing.T) (*plan.Plan, []Record, Answer) {
+	t.Helper()
+	p := newPlan(t, 2)
+	var rs []Record
+	for n := range 2 {
+		for _, x := range p.Block(n, 0) {
+			if x.Cell["TCP_NODELAY"] == "off" {
+				rs = append(rs, failed(x, "target epoll: too many open files"))
+				continue
+			}
+			r := fine(x, 0)
+			r.Metrics.Response.Censored = ptr(140_000)
+			r.Metrics.Machine.Steal = int64(n) * 5e8
+			r.Metrics.Validity = Judge(&r)
+			rs = append(rs, r)
+		}
+	}
+	sums, err := Summarize(p.Cells(), rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, rs, Answer{Verdict: "done", Cells: sums, Run: "runs/x"}
+}
+
+func written(t *testing.T, format string, width int) string {
+	t.Helper()
+	p, rs, a := aRun(t)
+	var b bytes.Buffer
+	if err := Write(&b, format, width, p, rs, a); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestRunTable(t *testing.T) {
+	got := strings.Split(written(t, "table", 0), "\n")
+	want := []string{
+		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu/req cli cpu/req errors doubts", "",
+		"epoll off – – – – – – – – a",
+		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% b", "",
+		"a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
+		"b warn steal: 50.0% of a CPU (TCP_NODELAY=on: 1 of 2 trials)", "",
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))
+	}
+	for i, line := range got {
+		if words := strings.Join(strings.Fields(line), " "); i != 1 && words != want[i] {
+			t.Errorf("line %d is\n%q, want\n%q", i, words, want[i])
+		}
+	}
+}
+
+func TestRunTableFitsATerminal(t *testing.T) {
+	text := written(t, "table", 80)
+	for _, line := range strings.Split(text, "\n") {
+		if term.Width(line) > 80 {
+			t.Errorf("%d columns: %q", term.Width(line), line)
+		}
+	}
+	for _, want := range []string{"TCP_NODELAY", "20.0k", "≥149us", "doubts", "no room for: ", "cli cpu/req"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing:\n%s", want, text)
+		}
+	}
+}
+
+func TestRunMarkdown(t *testing.T) {
+	text := written(t, "md", 80)
+	lines := strings.Split(text, "\n")
+	if !strings.HasPrefix(lines[0], "|") || strings.Count(lines[3], "|") != 12 || lines[4] != "" || !strings.HasPrefix(lines[5], "- a  fail  failed: ") {
+		t.Errorf("markdown:\n%s", text)
+	}
+}
+
+func TestRunJSON(t *testing.T) {
+	var got struct {
+		Verdict, Run string
+		Findings     []any
+		Cells        []struct {
+			Cell           map[string]string
+			Trials, Failed int
+			Error          string
+			Metrics        map[string]*float64
+			At_least       []string
+			Doubts         []struct {
+				Code, Verdict, Evidence string
+				Trials                  int
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(written(t, "json", 0)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Verdict != "done" || got.Run != "runs/x" || got.Findings == nil || len(got.Findings) != 0 || len(got.Cells) != 2 {
+		t.Fatalf("answer %+v", got)
+	}
+	off, on := got.Cells[0], got.Cells[1]
+	if off.Cell["TCP_NODELAY"] != "off" || off.Failed != 2 || off.Error == "" || off.Metrics != nil || off.Doubts == nil {
+		t.Errorf("the cell that failed: %+v", off)
+	}
+	if v := on.Metrics["throughput"]; v == nil || *v != 20_000 || len(on.Metrics) != len(All) {
+		t.Errorf("metrics %v", on.Metrics)
+	}
+	if v, ok := on.Metrics["connect_p99"]; v != nil || !ok {
+		t.Error("an unsupported metric is null, not absent")
+	}
+	if strings.Join(on.At_least, " ") != "p90 p99 p999 max mean" {
+		t.Errorf("lower bounds: %v", on.At_least)
+	}
+	if len(on.Doubts) != 1 || on.Doubts[0].Code != "steal" || on.Doubts[0].Trials != 1 {
+		t.Errorf("doubts %+v", on.Doubts)
+	}
+}
+
+func TestRunCSV(t *testing.T) {
+	rows, err := csv.NewReader(strings.NewReader(written(t, "csv", 0))).ReadAll()
+	if err != nil || len(rows) != 5 {
+		t.Fatalf("%d rows, %v; want a head and 4 trials", len(rows), err)
+	}
+	at := map[string]int{}
+	for i, name := range rows[0] {
+		at[name] = i
+	}
+	errors, steal := 0, 0
+	for _, row := range rows[1:] {
+		if row[at["TCP_NODELAY"]] == "off" {
+			if row[at["error"]] != "target epoll: too many open files" || row[at["p99"]] != "" {
+				t.Errorf("failed trial: %q", row)
+			}
+			errors++
+			continue
+		}
+		if row[at["throughput"]] != "20000" || row[at["server_cpu_per_request"]] != "20000" || row[at["at_least"]] != "p90 p99 p999 max mean" || row[at["connect_p99"]] != "" {
+			t.Errorf("trial: %q", row)
+		}
+		if row[at["doubts"]] == "steal" {
+			steal++
+		}
+	}
+	if errors != 2 || steal != 1 {
+		t.Errorf("%d failed trials, %d with steal", errors, steal)
+	}
+}
+
+func TestNoSuchFormat(t *testing.T) {
+	if err := Write(&bytes.Buffer{}, "yaml", 0, newPlan(t, 1), nil, Answer{}); err == nil || !strings.Contains(err.Error(), "table, json, md, csv") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLegendNamesTheWorstCell(t *testing.T) {
+	p := newPlan(t, 1)
+	sum := func(i int, v Verdict, evidence string) CellSummary {
+		return CellSummary{Cell: p.Cells()[i], Trials: 6, Doubts: []CellDoubt{{Doubt{"hiccups", v, evidence}, 3}}}
+	}
+	_, legend := Table(p, []CellSummary{sum(0, Note, "few"), sum(1, Warn, "many"), sum(0, Note, "few")})
+	if want := "a  warn  hiccups: many (TCP_NODELAY=on: 3 of 6 trials; and in 2 more cells)"; len(legend) != 1 || legend[0] != want {
+		t.Errorf("legend %q, want %q", legend, want)
+	}
+	for i, want := range map[int]string{0: "a", 25: "z", 26: "aa", 27: "ab", 52: "ba"} {
+		if got := letter(i); got != want {
+			t.Errorf("letter %d is %s, want %s", i, got, want)
+		}
+	}
+}

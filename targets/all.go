@@ -1,0 +1,10 @@
+package targets
+
+// All lists the targets: a model is one file and one line here.
+var All = []Entry{
+	blockingEntry,
+	epollEntry,
+	goroutineEntry,
+	addrEntry,
+	execEntry,
+}

@@ -1,0 +1,201 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var goroutineEntry = Entry{
+	Name: "goroutine",
+	Doc: "A goroutine per connection with package net: code that looks blocking on non-blocking sockets, which Go's " +
+		"runtime waits for with one edge-triggered epoll.",
+	Elsewhere: "Go's net; virtual threads in Java, processes in Erlang",
+	Knobs:     answers,
+	Start:     startGoroutine,
+}
+
+const goroutineBuffer = 16 << 10 // each connection's own
+
+type goroutine struct {
+	env      *Env
+	listener *net.TCPListener
+	noDelay  bool // of the listening socket, and so what accepted ones had before package net set it
+	wg       sync.WaitGroup
+	stopping atomic.Bool
+
+	mu    sync.Mutex
+	conns map[*net.TCPConn]struct{}
+	stop  func(*net.TCPConn) error // what is to be done to connections, once stopping
+}
+
+func startGoroutine(ctx context.Context, s Spec, p Place) (Server, error) {
+	env, err := newEnv(s, p)
+	if err != nil {
+		return nil, err
+	}
+	m := &goroutine{env: env, conns: map[*net.TCPConn]struct{}{}}
+	if err := m.listen(ctx); err != nil {
+		return nil, env.listenError(err)
+	}
+	return env.serve(ctx, "tcp://"+m.listener.Addr().String(), m), nil
+}
+
+// listen makes the listening socket with package net and undoes what that sets unasked: Multipath TCP, SO_REUSEADDR
+// and, on accepted sockets, keep-alive. TCP_NODELAY can only be undone on each accepted socket.
+func (m *goroutine) listen(ctx context.Context) error {
+	control := func(_, _ string, c syscall.RawConn) error {
+		return onFD(c, m.env.fresh)
+	}
+	lc := net.ListenConfig{Control: control, KeepAlive: -1}
+	lc.SetMultipathTCP(false)
+	network := "tcp"
+	if m.env.listen.Addr().Is4() {
+		network = "tcp4" // "tcp" would make 0.0.0.0 a socket of IPv6
+	}
+	l, err := lc.Listen(ctx, network, m.env.listen.String())
+	if err != nil {
+		return err
+	}
+	m.listener = l.(*net.TCPListener)
+	c, err := m.listener.SyscallConn()
+	if err == nil {
+		err = onFD(c, func(fd int) error {
+			if err := m.env.sockets.Listen(fd); err != nil { // again, with the asked backlog
+				return err
+			}
+			on, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
+			m.noDelay = on != 0
+			return err
+		})
+	}
+	if err != nil {
+		return errors.Join(err, m.listener.Close())
+	}
+	return nil
+}
+
+// onFD calls f with c's descriptor, which stays open meanwhile.
+func onFD(c syscall.RawConn, f func(fd int) error) error {
+	var failed error
+	if err := c.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+func (m *goroutine) run() {
+	for {
+		c, err := m.listener.AcceptTCP()
+		if err == nil {
+			m.wg.Go(func() { m.serve(c) })
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		time.Sleep(retry) // no descriptors or no memory
+	}
+	m.wg.Wait()
+}
+
+// serve owns c: nobody else closes it, so that its descriptor may be used by number until serve does.
+func (m *goroutine) serve(c *net.TCPConn) {
+	m.adopt(c)
+	defer m.release(c)
+	fd, err := m.restore(c)
+	if err != nil {
+		return // the connection is not what was asked for
+	}
+	s := m.env.accepted(fd)
+	defer s.Closing()
+	buf := make([]byte, goroutineBuffer)
+	for !m.env.halted.Load() {
+		last := m.stopping.Load()
+		n, err := c.Read(buf)
+		if n > 0 {
+			s.Feed(buf[:n])
+		}
+		if !m.flush(s, c) || err != nil {
+			return
+		}
+		if s.Err() != nil || last && n < len(buf) { // a short read took all that had reached the socket
+			discard(fd, buf)
+			return
+		}
+	}
+}
+
+// restore gives an accepted socket back the TCP_NODELAY that it had from the listening one.
+func (m *goroutine) restore(c *net.TCPConn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	err = onFD(raw, func(n int) error {
+		fd = n
+		if m.noDelay {
+			return nil
+		}
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
+	})
+	return fd, err
+}
+
+// flush writes all output and says whether the connection still stands.
+func (m *goroutine) flush(s *Session, c *net.TCPConn) bool {
+	for out := s.Out(); len(out) > 0; out = s.Out() {
+		n, err := c.Write(out)
+		if n > 0 {
+			s.Wrote(n)
+		}
+		if err != nil || m.env.halted.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// adopt makes c a connection that a stop reaches, also when the stop came first.
+func (m *goroutine) adopt(c *net.TCPConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns[c] = struct{}{}
+	if m.stop != nil {
+		m.stop(c)
+	}
+}
+
+func (m *goroutine) release(c *net.TCPConn) {
+	m.mu.Lock()
+	delete(m.conns, c)
+	m.mu.Unlock()
+	c.Close()
+}
+
+// drain: after CloseRead reads still return what has arrived, and then end of file.
+func (m *goroutine) drain() { m.tell((*net.TCPConn).CloseRead) }
+
+// halt: a deadline in the past ends every wait.
+func (m *goroutine) halt() {
+	m.tell(func(c *net.TCPConn) error { return c.SetDeadline(time.Unix(1, 0)) })
+}
+
+// tell closes the listener and does how to every connection, now and to come. The errors are those of connections
+// whose peer has gone, on which nothing waits.
+func (m *goroutine) tell(how func(*net.TCPConn) error) {
+	m.listener.Close() // the second time fails, and may
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stop = how
+	m.stopping.Store(true)
+	for c := range m.conns {
+		how(c)
+	}
+}

@@ -1,0 +1,64 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+)
+
+// model is what differs between the servers of this package. drain and halt may be called from anywhere, at any time
+// and more than once, also after run has returned; they do not wait.
+type model interface {
+	run()   // accepts and serves until drained or halted, closes every descriptor of its own, and returns
+	drain() // accept no more; let run answer what has reached the sockets, say FIN, and return
+	halt()  // let run return at once; Env.halted is set already
+}
+
+// server makes a Server of a model.
+type server struct {
+	env  *Env
+	addr string
+	m    model
+	done chan struct{} // closed when run has returned
+}
+
+// serve starts m, which listens at addr. The end of ctx closes it.
+func (e *Env) serve(ctx context.Context, addr string, m model) Server {
+	s := &server{env: e, addr: addr, m: m, done: make(chan struct{})}
+	forget := context.AfterFunc(ctx, s.halt)
+	go func() { // a model may lock its thread, which then ends with this goroutine
+		defer close(s.done)
+		defer forget()
+		m.run()
+	}()
+	return s
+}
+
+func (s *server) Addr() string { return s.addr }
+
+// PIDs is empty: these servers live in this process.
+func (s *server) PIDs() []int { return nil }
+
+func (s *server) Drain(ctx context.Context) error {
+	s.m.drain()
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		s.halt()
+		<-s.done
+		return fmt.Errorf("drain %s: %w: what was left was closed abruptly", s.addr, ctx.Err())
+	}
+}
+
+func (s *server) Close() error {
+	s.halt()
+	<-s.done
+	return nil
+}
+
+func (s *server) halt() {
+	s.env.halted.Store(true)
+	s.m.halt()
+}
+
+func (s *server) Result() Result { return s.env.result() }

@@ -1,0 +1,187 @@
+package targettest
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// slowReader: a client asks for 128 MiB and does not read: the server holds none of it, serves others, and when the
+// client reads at last every byte arrives.
+func slowReader(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	before := liveHeap()
+	c := dialAs(t, srv, "length", wire.Params{Request: 64, Reply: wire.MaxFrame})
+	c.ask(8)
+	stalled(t, e, srv, before)
+	c.replies(8)
+	calm(t)
+}
+
+// slowReaderSmall: the same with very many small replies.
+func slowReaderSmall(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	c := dialAs(t, srv, "length", wire.Params{Request: 16, Reply: 4096})
+	const n = 20_000 // 80 MiB of replies
+	all := c.requests(n)
+	before := liveHeap()
+	written := make(chan error, 1)
+	go func() {
+		_, err := c.Write(all)
+		written <- err
+	}()
+	stalled(t, e, srv, before)
+	c.replies(n)
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stalled gives the server time to take all it will, and looks at what it holds.
+func stalled(t *testing.T, e *targets.Entry, srv targets.Server, before int64) {
+	t.Helper()
+	time.Sleep(100 * time.Millisecond)
+	if e.MaxConns != 1 {
+		alive(t, srv)
+	}
+	if grown := liveHeap() - before; grown > 8<<20 {
+		t.Errorf("the server holds %d KiB for a client that does not read", grown>>10)
+	}
+	calm(t)
+}
+
+// calm checks that a server with nothing to do does nothing.
+func calm(t *testing.T) {
+	t.Helper()
+	cpu := cpuTime(t)
+	time.Sleep(100 * time.Millisecond)
+	if used := cpuTime(t) - cpu; used > 50*time.Millisecond {
+		t.Errorf("waiting takes %v of processor time in 100 ms", used)
+	}
+}
+
+// liveHeap is what the garbage collector cannot free.
+func liveHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// connections: a thousand at once, three requests each; or one after another where the model serves only one.
+func connections(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	n, atOnce := 1000, 1000
+	if e.MaxConns > 0 {
+		atOnce = min(n, e.MaxConns)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if room := int(min(limit.Cur, 1<<20)) - 100; 2*atOnce > room {
+		t.Logf("only %d descriptors", limit.Cur)
+		atOnce = room / 2
+	}
+	for done := 0; done < n; done += atOnce {
+		conns := make([]*client, min(atOnce, n-done))
+		for i := range conns {
+			conns[i] = dial(t, srv)
+		}
+		for range 3 {
+			for _, c := range conns {
+				c.ask(1)
+			}
+			for _, c := range conns {
+				c.replies(1)
+			}
+		}
+		for _, c := range conns {
+			c.hangUp()
+		}
+	}
+	stop(t, srv)
+	if r := srv.Result(); r.Accepts != int64(n) || r.Requests != int64(3*n) {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// outOfDescriptors: while accept cannot get a descriptor the server waits without spinning, serves those it has, and
+// goes on by itself when there are some again.
+func outOfDescriptors(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	first := dial(t, srv)
+	first.ask(1)
+	first.replies(1)
+	second, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // while there is one to have
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(second) })
+	restore := noDescriptors(t)
+	if err := connectTo(second, srv); err != nil {
+		t.Fatal(err)
+	}
+	if e.MaxConns == 1 {
+		first.hangUp() // the next accept is the one that fails
+	}
+	if _, err := unix.Write(second, first.requests(1)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	cpu := cpuTime(t)
+	time.Sleep(200 * time.Millisecond)
+	if used := cpuTime(t) - cpu; used > 100*time.Millisecond {
+		t.Errorf("out of descriptors, %v of processor time in 200 ms", used)
+	}
+	var reply [100]byte
+	if n, _, err := unix.Recvfrom(second, reply[:], unix.MSG_DONTWAIT); err != unix.EAGAIN {
+		t.Fatalf("the test did not exhaust the descriptors: read %d bytes, %v", n, err)
+	}
+	if e.MaxConns != 1 {
+		first.ask(1)
+		first.got++ // the id that went to the second connection
+		first.replies(1)
+	}
+	restore()
+	if err := unix.SetsockoptTimeval(second, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Read(second, reply[:]); n != 68 || err != nil {
+		t.Errorf("with descriptors again: %d bytes, %v; want a reply of 68", n, err)
+	}
+}
+
+// noDescriptors makes every further descriptor fail with EMFILE until restore is called. Those in use stay.
+func noDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	restore = func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(restore)
+	return restore
+}
+
+// connectTo connects a socket of IPv4.
+func connectTo(fd int, srv targets.Server) error {
+	var to unix.SockaddrInet4
+	if _, err := fmt.Sscanf(host(srv), "%d.%d.%d.%d:%d", &to.Addr[0], &to.Addr[1], &to.Addr[2], &to.Addr[3], &to.Port); err != nil {
+		return err
+	}
+	return unix.Connect(fd, &to)
+}

@@ -1,0 +1,249 @@
+package targettest
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// echo: every framing, small and large messages, several on a connection; and the server's counts are right.
+func echo(t *testing.T, e *targets.Entry) {
+	for i := range wire.All {
+		f := &wire.All[i]
+		for _, p := range []wire.Params{
+			{Request: f.Min, Reply: f.Min}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
+			{Request: 64, Reply: 200_000}, {Request: 200_000, Reply: 64}, {Request: 64, Reply: wire.MaxFrame},
+		} {
+			t.Run(fmt.Sprintf("%s,%d,%d", f.Name, p.Request, p.Reply), func(t *testing.T) {
+				spec := targets.Spec{Framing: unit.Word(f.Name), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}
+				srv := start(t, e, spec, targets.Place{})
+				c := dialAs(t, srv, f.Name, p)
+				var sent int64
+				for range 3 {
+					b := c.requests(1)
+					sent += int64(len(b))
+					c.write(b)
+					c.replies(1)
+				}
+				c.hangUp()
+				stop(t, srv)
+				r := srv.Result()
+				if r.Accepts != 1 || r.Requests != 3 || r.Received != sent || r.Sent < 3*p.Reply || r.Reads < 3 || r.Writes < 3 || r.Protocol != 0 {
+					t.Errorf("result %+v", r)
+				}
+			})
+		}
+	}
+}
+
+// pipelined: 200 requests in one write.
+func pipelined(t *testing.T, e *targets.Entry) {
+	for i := range wire.All {
+		p := wire.Params{Request: 64, Reply: 64}
+		srv := start(t, e, targets.Spec{Framing: unit.Word(wire.All[i].Name)}, targets.Place{})
+		c := dialAs(t, srv, wire.All[i].Name, p)
+		c.ask(200)
+		c.replies(200)
+		c.hangUp()
+		stop(t, srv)
+		if r := srv.Result(); r.Writes > 20 {
+			t.Errorf("%s: %d writes for 200 small replies to %d reads", wire.All[i].Name, r.Writes, r.Reads)
+		}
+	}
+	srv := start(t, e, targets.Spec{}, targets.Place{}) // large replies to glued requests: scanning stops and goes on
+	c := dialAs(t, srv, "length", wire.Params{Request: 16, Reply: 100_000})
+	c.ask(200)
+	c.replies(200)
+}
+
+// fragments: a request byte by byte.
+func fragments(t *testing.T, e *targets.Entry) {
+	for i := range wire.All {
+		srv := start(t, e, targets.Spec{Framing: unit.Word(wire.All[i].Name)}, targets.Place{})
+		c := dialAs(t, srv, wire.All[i].Name, wire.Params{Request: 64, Reply: 64})
+		if err := c.SetNoDelay(true); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range c.requests(3) {
+			c.write([]byte{b})
+		}
+		c.replies(3)
+	}
+}
+
+// sink: a request that wants no reply gets none.
+func sink(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	c := dial(t, srv)
+	for range 2 {
+		quiet := c.requests(1)
+		quiet[4] = wire.OpSink
+		c.write(quiet)
+		c.got++
+		c.ask(1)
+		c.replies(1)
+	}
+}
+
+// noAllocation: a live server allocates nothing per request.
+func noAllocation(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	c := dial(t, srv)
+	one := c.requests(1)
+	var before, after runtime.MemStats
+	for i := range 1100 {
+		if i == 100 {
+			runtime.ReadMemStats(&before)
+		}
+		c.write(one)
+		if _, err := io.ReadFull(c, c.buf[:68]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	// Under the race detector sync.Pool forgets every fourth buffer on purpose; what happens per request shows as 1,000.
+	if n := after.Mallocs - before.Mallocs; n > 500 {
+		t.Errorf("%d allocations in 1,000 requests", n)
+	}
+}
+
+// halfClose: 200 KB of requests, then the client's FIN: all replies, then the server's.
+func halfClose(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	c := dial(t, srv)
+	n := 200_000 / 68
+	c.ask(n)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	c.replies(n)
+	c.fin()
+}
+
+// reset: connections that end with RST, idle, in the middle of a request and with replies unread, harm nobody else.
+func reset(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	for i := range 20 {
+		c := dial(t, srv)
+		switch i % 4 {
+		case 1:
+			c.write(c.requests(1)[:30])
+		case 2:
+			c.ask(100)
+		case 3:
+			c.ask(1)
+			c.replies(1)
+		}
+		c.abort()
+	}
+	alive(t, srv)
+}
+
+// garbage: what came before it is answered, the connection is closed and counted, others are served on.
+func garbage(t *testing.T, e *targets.Entry) {
+	broken(t, e, []byte("GET / HTTP/1.1\r\nHost: example\r\n\r\n"))
+}
+
+// garbageFin: the reply to what came before garbage is not lost to a reset, however much follows unread.
+func garbageFin(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:50ms")}, targets.Place{})
+	c := dial(t, srv)
+	c.write(append(c.requests(1), 0xff, 0xff, 0xff, 0xff))
+	time.Sleep(20 * time.Millisecond)
+	c.write(make([]byte, 100_000)) // while the server is busy
+	c.replies(1)
+	c.fin()
+}
+
+// oversized: the same for a frame longer than any may be.
+func oversized(t *testing.T, e *targets.Entry) {
+	broken(t, e, []byte{0xff, 0xff, 0xff, 0xff})
+	broken(t, e, append([]byte{1, 0, 0, 1}, make([]byte, 100_000)...))
+}
+
+func broken(t *testing.T, e *targets.Entry, bad []byte) {
+	t.Helper()
+	srv := start(t, e, targets.Spec{}, targets.Place{})
+	var other *client
+	if e.MaxConns != 1 {
+		other = dial(t, srv)
+		other.ask(1)
+		other.replies(1)
+	}
+	c := dial(t, srv)
+	c.write(append(c.requests(3), bad...))
+	c.replies(3)
+	c.gone()
+	c.hangUp()
+	big := dialAs(t, srv, "length", wire.Params{Request: 64, Reply: 300_000}) // garbage found only when output has gone
+	big.write(append(big.requests(3), bad...))
+	big.replies(3)
+	big.gone()
+	big.hangUp()
+	if other != nil {
+		other.ask(1)
+		other.replies(1)
+	}
+	alive(t, srv)
+	stop(t, srv)
+	if r := srv.Result(); r.Protocol != 2 {
+		t.Errorf("protocol errors: %d, want 2", r.Protocol)
+	}
+}
+
+// serviceTime: a reply comes no sooner than its service time, asleep or computing; only computing costs processor time.
+func serviceTime(t *testing.T, e *targets.Entry) {
+	for _, c := range []struct {
+		text  string
+		least time.Duration
+		burns bool
+	}{{"sleep:20ms", 20 * time.Millisecond, false}, {"20ms", 20 * time.Millisecond, true}, {"sleep:45ms", 45 * time.Millisecond, false}} {
+		srv := start(t, e, targets.Spec{Service: dist(t, c.text)}, targets.Place{})
+		conn := dial(t, srv)
+		cpu := cpuTime(t)
+		for range 3 {
+			began := time.Now()
+			conn.ask(1)
+			conn.replies(1)
+			if took := time.Since(began); took < c.least || took > c.least+500*time.Millisecond {
+				t.Errorf("%s: reply after %v", c.text, took)
+			}
+		}
+		if used := cpuTime(t) - cpu; c.burns != (used > c.least) {
+			t.Errorf("%s: three requests took %v of processor time", c.text, used)
+		}
+		stop(t, srv)
+	}
+}
+
+// noReplyWaits: the first of several pipelined requests is answered before the service of the second is over.
+func noReplyWaits(t *testing.T, e *targets.Entry) {
+	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:60ms")}, targets.Place{})
+	c := dial(t, srv)
+	began := time.Now()
+	c.ask(3)
+	c.replies(1)
+	first := time.Since(began)
+	c.replies(2)
+	if all := time.Since(began); all < 180*time.Millisecond || all-first < 100*time.Millisecond {
+		t.Errorf("first of three replies after %v, the last after %v", first, all)
+	}
+}
+
+// cpuTime is this process's, of all threads.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

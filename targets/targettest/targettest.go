@@ -1,0 +1,140 @@
+// Package targettest is the conformance suite: what every server model must do, whatever it is made of.
+package targettest
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/unit"
+)
+
+// patience bounds every wait for something that must happen.
+const patience = 10 * time.Second
+
+// Run tests the model of that name. Subtests do not run in parallel: they look at the whole process.
+func Run(t *testing.T, name string) {
+	e, err := targets.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *targets.Entry)
+	}{
+		{"Echo", echo}, {"Pipelined", pipelined}, {"Fragments", fragments}, {"Sink", sink}, {"NoAllocation", noAllocation}, {"HalfClose", halfClose},
+		{"Reset", reset}, {"Garbage", garbage}, {"GarbageEndsInOrder", garbageFin}, {"Oversized", oversized},
+		{"SlowReader", slowReader}, {"SlowReaderOfSmallReplies", slowReaderSmall}, {"Connections", connections},
+		{"OutOfDescriptors", outOfDescriptors},
+		{"ServiceTime", serviceTime}, {"NoReplyWaitsForTheNext", noReplyWaits},
+		{"DrainInFlight", drainInFlight}, {"DrainReceived", drainReceived}, {"DrainIdle", drainIdle}, {"DrainUnderLoad", drainUnderLoad},
+		{"DrainTooLong", drainTooLong}, {"Close", closes}, {"Cancel", cancels}, {"Threads", threads},
+		{"KernelDefaults", kernelDefaults}, {"Options", options}, {"IdleTimeout", idleTimeout}, {"FixedPort", fixedPort}, {"IPv6", ipv6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			c.test(t, e)
+		})
+	}
+}
+
+// start starts e and closes it at the end of the test. Zero fields of s and p have usual values.
+func start(t *testing.T, e *targets.Entry, s targets.Spec, p targets.Place) targets.Server {
+	t.Helper()
+	s.Target.Model = e.Name
+	if s.Framing == "" {
+		s.Framing = "length"
+	}
+	if s.Request == 0 {
+		s.Request, s.Reply = 64, 64
+	}
+	if p.Listen == "" {
+		p.Listen = "tcp://127.0.0.1:0"
+	}
+	p.Expect = 16
+	srv, err := targets.Start(context.Background(), s, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, srv) })
+	return srv
+}
+
+// stop closes srv, twice, which must not take long.
+func stop(t *testing.T, srv targets.Server) {
+	t.Helper()
+	within(t, 2*time.Second, "Close", func() {
+		for range 2 {
+			if err := srv.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		}
+	})
+}
+
+// within fails the test, with every stack, if f takes longer than limit.
+func within(t *testing.T, limit time.Duration, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		stacks := make([]byte, 64<<10)
+		t.Fatalf("%s takes longer than %v\n%s", what, limit, stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+// eventually waits until f says that all is well; what describes what was seen last.
+func eventually(t *testing.T, limit time.Duration, f func() (ok bool, what string)) {
+	t.Helper()
+	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
+		ok, what := f()
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			t.Error(what)
+			return
+		}
+	}
+}
+
+// noLeaks compares the process before and after the test. It must be called before anything else registers a cleanup.
+func noLeaks(t *testing.T) {
+	fds, routines := count(t, "/proc/self/fd"), runtime.NumGoroutine()
+	t.Cleanup(func() {
+		eventually(t, patience, func() (bool, string) {
+			now := count(t, "/proc/self/fd")
+			return now <= fds, "descriptors leaked"
+		})
+		eventually(t, patience, func() (bool, string) {
+			return runtime.NumGoroutine() <= routines, "goroutines leaked"
+		})
+	})
+}
+
+// count is the number of entries of a directory of /proc.
+func count(t *testing.T, dir string) int {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// dist reads a service time.
+func dist(t *testing.T, text string) (d unit.Dist) {
+	t.Helper()
+	if err := d.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
