@@ -62,6 +62,12 @@ func serve(t *testing.T, f *faulty) string {
 	return "tcp://" + f.l.Addr().String()
 }
 
+// pass waits while everybody is held.
+func (f *faulty) pass() {
+	f.hold.RLock()
+	defer f.hold.RUnlock()
+}
+
 func (f *faulty) conn(c *net.TCPConn) {
 	defer f.wg.Done()
 	var st wire.State
@@ -82,8 +88,7 @@ func (f *faulty) conn(c *net.TCPConn) {
 				continue
 			}
 			n++
-			f.hold.RLock()
-			f.hold.RUnlock()
+			f.pass()
 			m = wire.Message{ID: st.Msg.ID, Size: st.Msg.Reply}
 			if f.reply == nil || f.reply(n, &m) {
 				out.Reset()
