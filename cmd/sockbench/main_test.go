@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +134,11 @@ func TestSeveralErrorsAtOnce(t *testing.T) {
 }
 
 func TestTargetFails(t *testing.T) {
+	deaf, err := net.Listen("tcp", "127.0.0.1:0") // the kernel makes its connections, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
 	for _, c := range []struct {
 		target string
 		says   []string
@@ -140,6 +146,7 @@ func TestTargetFails(t *testing.T) {
 		{"exec: /no/such/server --port {port}", []string{"/no/such/server"}},
 		{`exec: sh -c 'echo the config is bad; exit 3' {port}`, []string{"the config is bad", "3"}},
 		{"addr: tcp://127.0.0.1:1", []string{"127.0.0.1:1"}},
+		{"addr: tcp://" + deaf.Addr().String(), []string{"completed no request"}},
 	} {
 		code, _, stderr := here(t, quick(filepath.Join(t.TempDir(), "run"), "--target", c.target)...)
 		if code != exitEnvironment {

@@ -278,9 +278,12 @@ func withoutResult(p *plan.Plan, records []results.Record) error {
 	seen, why := map[string]bool{}, map[string]string{}
 	for _, r := range records {
 		target := r.Spec.Target.Target.String()
-		if r.Metrics != nil {
+		switch {
+		case r.Metrics != nil && r.Metrics.Throughput > 0:
 			seen[target] = true
-		} else if why[target] == "" {
+		case r.Metrics != nil && why[target] == "":
+			why[target] = "it completed no request"
+		case why[target] == "":
 			why[target] = r.Error
 		}
 	}
