@@ -395,7 +395,7 @@ func (e *engine) flush(i int32) {
 				b = b[:first]
 			}
 		}
-		n, err := unix.Write(int(c.fd), b)
+		n, err := write(c.fd, b)
 		if err == unix.EINTR {
 			continue
 		}
@@ -435,7 +435,7 @@ func (e *engine) readable(i int32) {
 	if c.state == dead {
 		return
 	}
-	n, err := unix.Read(int(c.fd), e.in)
+	n, err := read(c.fd, e.in)
 	switch {
 	case err == unix.EAGAIN, err == unix.EINTR:
 		return
