@@ -240,14 +240,13 @@ func TestServeAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer serve.Process.Kill()
-	line := make([]byte, 100)
-	n, err := out.Read(line)
-	if err != nil {
+	said := json.NewDecoder(out)
+	var at struct{ Address string }
+	if err := said.Decode(&at); err != nil {
 		t.Fatal(err)
 	}
-	addr := strings.TrimSpace(string(line[:n]))
 	samples := filepath.Join(t.TempDir(), "samples.csv")
-	code, stdout, stderr := here(t, "load", addr, "--rate", "2k", "--arrivals", "constant", "--connections", "4", "--duration", "300ms", "--samples", samples, "-o", "json")
+	code, stdout, stderr := here(t, "load", at.Address, "--rate", "2k", "--arrivals", "constant", "--connections", "4", "--duration", "300ms", "--samples", samples, "-o", "json")
 	if code != exitFine {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
@@ -269,7 +268,7 @@ func TestServeAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	var handled struct{ Accepts, Requests int64 }
-	if err := json.NewDecoder(out).Decode(&handled); err != nil || handled.Accepts != 4 || handled.Requests < 600 {
+	if err := said.Decode(&handled); err != nil || handled.Accepts != 4 || handled.Requests < 600 {
 		t.Errorf("the server says %+v, %v", handled, err)
 	}
 	if err := serve.Wait(); err != nil {

@@ -24,7 +24,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve [--target MODEL] [--listen HOST:PORT]",
 		Short: "Run one server in this process, until interrupted",
 		Long: `Run one server in this process. It prints its address and serves until SIGINT or SIGTERM, then finishes what it has
-received. Knobs of the load are not its business; keep_awake is off unless named.`,
+received and says what it did. With -o json that is two lines of JSON: the address when it serves, the account at the
+end. Knobs of the load are not its business; keep_awake is off unless named.`,
 		Example: `  sockbench serve --target epoll --listen 127.0.0.1:9000
   sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB`,
 		Args: noArguments,
@@ -70,7 +71,13 @@ func serve(c *cobra.Command, s plan.Spec, listen string, duration time.Duration,
 		return broken(err)
 	}
 	defer srv.Close()
-	if _, err := fmt.Fprintln(c.OutOrStdout(), srv.Addr()); err != nil {
+	out := json.NewEncoder(c.OutOrStdout())
+	if asJSON {
+		err = out.Encode(map[string]string{"address": srv.Addr()})
+	} else {
+		_, err = fmt.Fprintln(c.OutOrStdout(), srv.Addr())
+	}
+	if err != nil {
 		return broken(err)
 	}
 	if duration > 0 {
@@ -98,7 +105,7 @@ func serve(c *cobra.Command, s plan.Spec, listen string, duration time.Duration,
 	}
 	r := srv.Result()
 	if asJSON {
-		return broken(json.NewEncoder(c.OutOrStdout()).Encode(r))
+		return broken(out.Encode(r))
 	}
 	if !isCommand {
 		fmt.Fprintf(c.ErrOrStderr(), "%d connections, %d requests, %s read, %s written\n", r.Accepts, r.Requests, unit.Bytes(r.Received), unit.Bytes(r.Sent))
