@@ -333,7 +333,6 @@ func (e *engine) start(i int32, intended, now int64) {
 	c.state = busy
 	e.inflight++
 	e.deadline = min(e.deadline, intended+e.timeout)
-	e.rec.wrote(&c.request)
 	e.step(i, e.on(Due), now)
 }
 
@@ -559,6 +558,7 @@ func (e *engine) expire(now int64) {
 
 // finish gives up on all that is left when the drain is over.
 func (e *engine) finish(now int64) {
+	e.rec.settle()
 	for i := range e.conns {
 		if c := &e.conns[i]; c.state == busy {
 			e.rec.giveUp(&c.request, now, unfinished)
