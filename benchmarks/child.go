@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The CPUs that the two sides are pinned to.
+const (
+	serverCPU = 0
+	clientCPU = 1
+)
+
+// anyCPU is where a child runs that pins its parts itself.
+const anyCPU = -1
+
+// nobody is the ordinary user that root's children may be.
+const nobody = 65534
+
+// child is how a process is started.
+type child struct {
+	argv     []string
+	dir      string // where it runs; "": here
+	cpu      int    // anyCPU: not pinned
+	realTime bool   // SCHED_RR
+	ordinary bool   // as nobody, if this is root
+	limit    time.Duration
+}
+
+// command prepares c. It is killed, with all of its process group, when ctx ends or its time is over.
+func (c child) command(ctx context.Context) (*exec.Cmd, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Dir = c.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.ordinary && unix.Getuid() == 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		cmd.Env = []string{"HOME=" + c.dir, "PATH=/usr/bin:/bin"}
+	}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	return cmd, cancel
+}
+
+// start starts cmd on the CPU and in the scheduling class that c asks for. A child inherits them from the thread that
+// starts it, so that it has them before its first instruction.
+func (c child) start(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if c.cpu != anyCPU {
+		var before, pinned unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &before); err != nil {
+			return err
+		}
+		pinned.Set(c.cpu)
+		if err := unix.SchedSetaffinity(0, &pinned); err != nil {
+			return fmt.Errorf("pin to CPU %d: %w", c.cpu, err)
+		}
+		defer unix.SchedSetaffinity(0, &before) // to where it was: nothing can be wrong with that
+	}
+	if c.realTime {
+		rr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+		if err := unix.SchedSetAttr(0, &rr, 0); err != nil {
+			return fmt.Errorf("SCHED_RR: %w", err)
+		}
+		defer unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+	}
+	return cmd.Start()
+}
+
+// output runs c and returns what it printed.
+func (c child) output(ctx context.Context) ([]byte, error) {
+	cmd, cancel := c.command(ctx)
+	defer cancel()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := c.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(c.argv, " "), err, errs.Bytes())
+	}
+	return out.Bytes(), nil
+}
+
+// serving starts the C echo server, calls f with its port, and ends it.
+func (b *bench) serving(ctx context.Context, f func(port string) error) error {
+	const limit = 60 * time.Second
+	c := child{argv: []string{b.echo, strconv.Itoa(int(limit / time.Second))}, cpu: serverCPU, realTime: b.realTime, limit: limit}
+	cmd, cancel := c.command(ctx)
+	defer cancel()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := c.start(cmd); err != nil {
+		return fmt.Errorf("start the echo server: %w", err)
+	}
+	port, err := bufio.NewReader(out).ReadString('\n')
+	if err == nil {
+		err = f(strings.TrimSpace(port))
+	} else if err == io.EOF {
+		err = fmt.Errorf("the echo server did not start")
+	}
+	in.Close() // which ends it
+	if ended := cmd.Wait(); err == nil && ended != nil {
+		err = fmt.Errorf("the echo server: %w", ended)
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+// Command benchmarks measures the goals of sockbench that concern its own speed, each against the yardstick it names,
+// and says which are met. Run it in its folder, on a quiet machine: go run . -update
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// goal is one entry of goals.
+type goal struct {
+	code    string
+	measure func(context.Context, *bench) ([]row, error)
+}
+
+// goals lists what can be measured, in the order of the table.
+var goals = []goal{
+	{"P1", clientCost},
+	{"P4", lateness},
+	{"P8", trialCost},
+	{"P10", mallocs},
+}
+
+// bench is what the goals share.
+type bench struct {
+	tools
+	pairs    int
+	realTime bool // server and clients of P1 under SCHED_RR
+	root     bool
+	rng      *rand.Rand
+	say      func(format string, args ...any)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Stdout, os.Stderr, os.Args[1:]))
+}
+
+func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
+	if len(args) > 0 && args[0] == countMode { // a child of P10
+		return report(stderr, countMallocs(ctx, stdout, args[1:]))
+	}
+	b := bench{root: os.Getuid() == 0}
+	f := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	only := f.String("only", "", "measure these goals, for example P1,P4; default all")
+	f.IntVar(&b.pairs, "pairs", 30, "pairs of trials for each comparison; 20 and more count")
+	f.BoolVar(&b.realTime, "real-time", false, "run P1 under SCHED_RR, for a machine that is not quiet; takes root")
+	update := f.Bool("update", false, "put the table into README.md")
+	seed := f.Uint64("seed", uint64(time.Now().Unix()), "of the order in pairs")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil || f.NArg() > 0 || b.pairs < 1:
+		fmt.Fprintln(stderr, "usage: go run . [-only P1,P4] [-pairs N] [-real-time] [-seed N] [-update]")
+		return 2
+	}
+	b.rng = rand.New(rand.NewPCG(*seed, 0))
+	b.say = func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
+	chosen, err := choose(*only)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	if *update && len(chosen) < len(goals) {
+		fmt.Fprintln(stderr, "-update writes the whole table: leave -only out")
+		return 2
+	}
+	return report(stderr, b.all(ctx, stdout, chosen, *seed, *update))
+}
+
+func report(stderr io.Writer, err error) int {
+	if err != nil {
+		fmt.Fprintln(stderr, "benchmarks:", err)
+		return 1
+	}
+	return 0
+}
+
+func choose(only string) ([]goal, error) {
+	if only == "" {
+		return goals, nil
+	}
+	var chosen []goal
+	for code := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(goals, func(g goal) bool { return strings.EqualFold(g.code, code) })
+		if i < 0 {
+			return nil, fmt.Errorf("no goal %q is measured here", code)
+		}
+		chosen = append(chosen, goals[i])
+	}
+	return chosen, nil
+}
+
+// all measures the chosen goals and prints the table.
+func (b *bench) all(ctx context.Context, stdout io.Writer, chosen []goal, seed uint64, update bool) (err error) {
+	dir, err := os.MkdirTemp("", "sockbench-benchmarks-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if b.tools, err = build(ctx, dir); err != nil {
+		return err
+	}
+	t := table{conditions: conditions(seed, b.realTime)}
+	for _, g := range chosen {
+		b.say("%s …", g.code)
+		foreign := foreignCPU()
+		rows, err := g.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.code, err)
+		}
+		share, err := foreign()
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			r.code, r.foreign = g.code, share
+			b.say("%s", r)
+			t.rows = append(t.rows, r)
+		}
+	}
+	text := t.markdown()
+	if update {
+		err = rewrite("README.md", text)
+	}
+	_, printed := io.WriteString(stdout, text)
+	return errors.Join(err, printed)
+}
