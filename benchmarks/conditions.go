@@ -19,7 +19,7 @@ func conditions(seed uint64, realTime bool) []string {
 		class = "SCHED_RR"
 	}
 	return []string{
-		fmt.Sprintf("Machine: %s, %s CPUs, Linux %s (HZ %s, clock source %s), %s, GOOS/GOARCH linux/%s, congestion control %s.",
+		fmt.Sprintf("Machine: %s, %s CPUs, Linux %s (HZ %s, clock source %s), %s, linux/%s, congestion control %s.",
 			f["cpu"], f["cpus"], f["kernel"], ticks(), f["clocksource"], f["go"], f["arch"], f["congestion"]),
 		fmt.Sprintf("Idle regime: cpuidle governor %s, guest_halt_poll_ns %s; only P4 and P8 run with keep-awake loops. sched_autogroup_enabled %s.",
 			read("/sys/devices/system/cpu/cpuidle/current_governor"), read("/sys/module/haltpoll/parameters/guest_halt_poll_ns"),

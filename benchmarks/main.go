@@ -117,17 +117,12 @@ func (b *bench) all(ctx context.Context, stdout io.Writer, chosen []goal, seed u
 	t := table{conditions: conditions(seed, b.realTime)}
 	for _, g := range chosen {
 		b.say("%s …", g.code)
-		foreign := foreignCPU()
 		rows, err := g.measure(ctx, b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.code, err)
 		}
-		share, err := foreign()
-		if err != nil {
-			return err
-		}
 		for _, r := range rows {
-			r.code, r.foreign = g.code, share
+			r.code = g.code
 			b.say("%s", r)
 			t.rows = append(t.rows, r)
 		}

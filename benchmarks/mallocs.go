@@ -29,6 +29,7 @@ const busyLoad = 100_000
 // program, where MemStats can be read.
 func mallocs(ctx context.Context, b *bench) ([]row, error) {
 	var all, speed []float64
+	others := foreignCPU()
 	for range 12 {
 		var one counted
 		err := b.serving(ctx, func(port string) error {
@@ -44,10 +45,14 @@ func mallocs(ctx context.Context, b *bench) ([]row, error) {
 		}
 		all, speed = append(all, float64(one.Mallocs)), append(speed, one.Throughput)
 	}
-	r := row{what: "mallocs in 1 s of a live closed loop, 64 connections", goal: below(100), got: Median(all), format: plain,
-		note: fmt.Sprintf("at %.0f requests/s", Median(speed).Estimate),
+	foreign, err := others()
+	if err != nil {
+		return nil, err
+	}
+	r := row{foreign: foreign, what: "mallocs in 1 s of a live closed loop, 64 connections", goal: below(100), got: median(all), format: plain,
+		note: fmt.Sprintf("at %.0f requests/s", median(speed).value),
 		how:  []string{"`loadgen.Load.Run` between two `runtime.ReadMemStats`, the readings of CPU time at the edges included"}}
-	if s := Median(speed).Smallest; s < busyLoad {
+	if s := median(speed).least; s < busyLoad {
 		r.spoilt = fmt.Sprintf("one trial reached only %.0f requests/s", s)
 	}
 	return []row{r}, nil

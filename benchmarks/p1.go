@@ -47,6 +47,7 @@ func clientCost(ctx context.Context, b *bench) ([]row, error) {
 	}{{64, 1.03}, {1000, 1.06}} {
 		ours, theirs := b.loadCommand("PORT", c.connections), b.clientCommand("PORT", c.connections)
 		var logs, each, other []float64
+		others := foreignCPU()
 		for i := range b.pairs {
 			us, them, err := b.pair(ctx, c.connections)
 			if err != nil {
@@ -55,10 +56,15 @@ func clientCost(ctx context.Context, b *bench) ([]row, error) {
 			logs, each, other = append(logs, math.Log(us/them)), append(each, us), append(other, them)
 			b.say("%d connections, pair %d of %d: ours %.0f ns, C %.0f ns, ratio %.3f", c.connections, i+1, b.pairs, us, them, us/them)
 		}
+		foreign, err := others()
+		if err != nil {
+			return nil, err
+		}
 		rows = append(rows, row{
-			what: fmt.Sprintf("client CPU per request, epoll engine / C client, %d connections", c.connections),
-			goal: atMost(c.limit), got: HodgesLehmann(logs).Exp(), format: ratio,
-			note: fmt.Sprintf("medians %s and %s", nanoseconds(Median(each).Estimate), nanoseconds(Median(other).Estimate)),
+			foreign: foreign,
+			what:    fmt.Sprintf("client CPU per request, epoll engine / C client, %d connections", c.connections),
+			goal:    atMost(c.limit), got: pairedRatio(logs), format: ratio,
+			note: fmt.Sprintf("medians %s and %s", nanoseconds(median(each).value), nanoseconds(median(other).value)),
 			how:  []string{shown(ours), "and", shown(theirs), "against", shown([]string{b.echo, "60"})},
 		})
 	}

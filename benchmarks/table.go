@@ -12,7 +12,7 @@ import (
 type row struct {
 	code, what string
 	goal       limit
-	got        Interval
+	got        estimate
 	format     func(float64) string
 	note       string
 	spoilt     string // why this is no measurement; "": it is one
@@ -33,7 +33,7 @@ func (r row) met() string {
 	switch {
 	case r.spoilt != "":
 		return "not measured: " + r.spoilt
-	case r.got.Estimate < r.goal.most, r.got.Estimate == r.goal.most && !r.goal.strict:
+	case r.got.value < r.goal.most, r.got.value == r.goal.most && !r.goal.strict:
 		return "met"
 	}
 	return "**not met**"
@@ -46,11 +46,11 @@ func (r row) limit() string {
 	return "≤ " + r.format(r.goal.most)
 }
 
-func (r row) interval() string { return r.format(r.got.Lo) + " – " + r.format(r.got.Hi) }
+func (r row) interval() string { return r.format(r.got.low) + " – " + r.format(r.got.high) }
 
 func (r row) String() string {
-	return fmt.Sprintf("%s %s: %s [%s] (seen %s – %s) n=%d; goal %s: %s (%s; other programs: %.2f CPUs)", r.code, r.what, r.format(r.got.Estimate),
-		r.interval(), r.format(r.got.Smallest), r.format(r.got.Large), r.got.N, r.limit(), r.met(), r.note, r.foreign)
+	return fmt.Sprintf("%s %s: %s [%s] (seen %s – %s) n=%d; goal %s: %s (%s; other programs: %.2f CPUs)", r.code, r.what, r.format(r.got.value),
+		r.interval(), r.format(r.got.least), r.format(r.got.most), r.got.n, r.limit(), r.met(), r.note, r.foreign)
 }
 
 // Formats of a row's figures.
@@ -82,7 +82,7 @@ func (t table) markdown() string {
 	fmt.Fprintf(&b, "Measured %s.\n\n", time.Now().UTC().Format("2 January 2006, 15:04 UTC"))
 	b.WriteString("| goal | what | limit | measured | 95 % interval | n | | others' CPU |\n|---|---|---:|---:|---:|---:|---|---:|\n")
 	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %d | %s | %.0f %% |\n", r.code, r.what, r.limit(), r.format(r.got.Estimate), r.interval(), r.got.N, r.met(), r.foreign*100)
+		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %d | %s | %.0f %% |\n", r.code, r.what, r.limit(), r.format(r.got.value), r.interval(), r.got.n, r.met(), r.foreign*100)
 	}
 	b.WriteString("\n")
 	for _, c := range t.conditions {
