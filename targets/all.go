@@ -3,8 +3,13 @@ package targets
 // All lists the targets: a model is one file and one line here.
 var All = []Entry{
 	blockingEntry,
-	epollEntry,
+	threadEntry,
 	goroutineEntry,
+	poolEntry,
+	leaderEntry,
+	nonblockingEntry,
+	epollEntry,
+	naiveEntry,
 	addrEntry,
 	execEntry,
 }

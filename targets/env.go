@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	readMax = 64 << 10              // most bytes one read takes
+	readMax = 64 << 10              // most bytes one read takes, …
+	ownMax  = 16 << 10              // … and where each connection has a buffer of its own
 	retry   = 10 * time.Millisecond // wait before accept is tried again when descriptors or memory have run out
 	slice   = 20 * time.Millisecond // most time a service asleep takes to notice that the server is being closed
 	nowhere = "tcp://127.0.0.1:0"   // what an empty Place.Listen means
@@ -49,7 +50,7 @@ type Env struct {
 	total Result // without Sockets; of sessions that have ended, and every accept
 }
 
-// newEnv checks what s and p ask for. Services that sleep do so in time.Sleep, until lockThread says otherwise.
+// newEnv checks what s and p ask for.
 func newEnv(s Spec, p Place) (*Env, error) {
 	if s.Framing == "" {
 		s.Framing = usual
@@ -63,6 +64,9 @@ func newEnv(s Spec, p Place) (*Env, error) {
 		if err := f.Check(sizes); err != nil {
 			return nil, err
 		}
+	}
+	if s.pool() > workersMax {
+		return nil, fmt.Errorf("workers %d are too many: at most %d", s.Workers, workersMax)
 	}
 	if p.Listen == "" {
 		p.Listen = nowhere
@@ -81,7 +85,7 @@ func newEnv(s Spec, p Place) (*Env, error) {
 		codec:   f.Server(sizes),
 		sockets: sockopt.NewTally(s.Options),
 		service: s.Service,
-		nap:     time.Sleep,
+		nap:     threadNap,
 		rng:     rand.New(rand.NewPCG(p.Seed, stream)),
 	}
 	e.rearms = e.sockets.Rearms()
@@ -189,13 +193,11 @@ func (e *Env) listenError(err error) error {
 	return fmt.Errorf("listen tcp://%s: %w%s", e.listen, err, hint)
 }
 
-// lockThread ties the calling goroutine to its thread, for good: the thread ends with it. Its timers are then precise
-// and its services sleep in the kernel. For models of one thread that call it before they accept.
-func (e *Env) lockThread() {
+// lockThread ties the calling goroutine to its thread, for good: the thread ends with it. Its timers are then precise.
+func lockThread() {
 	runtime.LockOSThread()
 	// Where a sandbox forbids it timers are 50 us late, which does not make the server a wrong one.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	e.nap = threadNap
 }
 
 // threadNap holds the thread. A signal, the Go runtime's own among them, ends it early.

@@ -18,7 +18,14 @@ var epollEntry = Entry{
 		"wait again. A service time holds all connections up.",
 	Elsewhere: "reactor, event loop: Redis, one nginx worker, libevent, Node.js",
 	Knobs:     answers,
-	Start:     startEpoll,
+	Honest: func(i Inspection, _ Spec, conns int) error {
+		if i.Epolls != 1 || i.Watched != conns+1 || i.Edge > 0 {
+			return fmt.Errorf("%d epolls watch %d sockets, %d edge-triggered; want one and all %d: %s", i.Epolls, i.Watched, i.Edge, conns+1, i)
+		}
+		// Which of the two it is depends on the architecture.
+		return i.polls(threads{"epoll_pwait": i.Threads["epoll_pwait"], "epoll_wait": 1 - i.Threads["epoll_pwait"]})
+	},
+	Start: startEpoll,
 }
 
 const (
@@ -88,7 +95,7 @@ func (m *epoll) watch(op, fd int, events uint32) error {
 }
 
 func (m *epoll) run() {
-	m.env.lockThread()
+	lockThread()
 	defer m.release()
 	events := make([]unix.EpollEvent, eventsMax)
 	for !m.env.halted.Load() {

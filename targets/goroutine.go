@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,10 +19,14 @@ var goroutineEntry = Entry{
 		"runtime waits for with one edge-triggered epoll.",
 	Elsewhere: "Go's net; virtual threads in Java, processes in Erlang",
 	Knobs:     answers,
-	Start:     startGoroutine,
+	Honest: func(i Inspection, _ Spec, conns int) error {
+		if i.Epolls != 1 || i.Edge != conns+1 {
+			return fmt.Errorf("%d epolls watch %d sockets edge-triggered, want one and all %d: %s", i.Epolls, i.Edge, conns+1, i)
+		}
+		return i.polls(threads{"epoll_pwait": 1})
+	},
+	Start: startGoroutine,
 }
-
-const goroutineBuffer = 16 << 10 // each connection's own
 
 type goroutine struct {
 	env      *Env
@@ -40,6 +45,7 @@ func startGoroutine(ctx context.Context, s Spec, p Place) (Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	env.nap = time.Sleep // which gives the thread to other connections
 	m := &goroutine{env: env, conns: map[*net.TCPConn]struct{}{}}
 	if err := m.listen(ctx); err != nil {
 		return nil, env.listenError(err)
@@ -115,7 +121,7 @@ func (m *goroutine) serve(c *net.TCPConn) {
 	}
 	s := m.env.accepted(fd)
 	defer s.Closing()
-	buf := make([]byte, goroutineBuffer)
+	buf := make([]byte, ownMax)
 	for !m.env.halted.Load() {
 		last := m.stopping.Load()
 		n, err := c.Read(buf)

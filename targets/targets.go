@@ -5,6 +5,7 @@ package targets
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sockbench/sockbench/sockopt"
@@ -46,8 +47,17 @@ type Spec struct {
 	Framing unit.Word         `json:"framing"`
 	Request unit.Bytes        `json:"request"` // what framings without a length of their own must know
 	Reply   unit.Bytes        `json:"reply"`
+	Workers unit.Count        `json:"workers,omitzero"` // threads of pools, a connection each; 0: the model's default
 	Service unit.Dist         `json:"service_time"`
 	Options []sockopt.Setting `json:"options,omitempty"`
+}
+
+// pool is how many threads a pool has.
+func (s Spec) pool() int {
+	if s.Workers == 0 {
+		return workers
+	}
+	return int(s.Workers)
 }
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
@@ -61,14 +71,25 @@ type Place struct {
 type Entry struct {
 	Name      string
 	Doc       string
-	Elsewhere string   // what it is called in other places
-	Limit     string   // what it cannot do, by design; "" if nothing
-	Example   string   // of a target that takes an argument
-	Knobs     []string // knobs of the server's side that act on it; others are refused in the plan, not ignored
-	MaxConns  int      // connections it serves at one time; 0: no limit by design
-	Blocking  bool     // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
-	Foreign   bool     // exec, addr: the server is not ours; no server options, no record of what it did
+	Elsewhere string                                      // what it is called in other places
+	Limit     string                                      // what it cannot do, by design; "" if nothing
+	Example   string                                      // of a target that takes an argument
+	Knobs     []string                                    // knobs of the server's side that act on it; others are refused in the plan, not ignored
+	MaxConns  int                                         // connections it serves at one time, unless knob workers says otherwise; 0: no limit by design
+	Blocking  bool                                        // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
+	Busy      bool                                        // it takes a whole CPU also when there is nothing to do
+	Teaching  bool                                        // its replies are wrong by design: it is no part of "all"
+	Foreign   bool                                        // exec, addr: the server is not ours; no server options, no record of what it did
+	Honest    func(i Inspection, s Spec, conns int) error // whether a process with that many idle connections does what Doc says
 	Start     func(ctx context.Context, s Spec, p Place) (Server, error)
+}
+
+// Serves is how many connections the entry's server serves at one time when it is started with s; 0: no limit by design.
+func (e *Entry) Serves(s Spec) int {
+	if slices.Contains(e.Knobs, "workers") {
+		return s.pool()
+	}
+	return e.MaxConns
 }
 
 // Server is a live target. Start has returned: it accepts.
@@ -83,12 +104,13 @@ type Server interface {
 // Result is the server's side of a trial.
 type Result struct {
 	Accepts  int64           `json:"accepts"`
-	Requests int64           `json:"requests"`
-	Reads    int64           `json:"reads"`  // reads that returned bytes
-	Writes   int64           `json:"writes"` // writes that took bytes
+	Requests int64           `json:"requests"` // complete ones; of naive: reads
+	Reads    int64           `json:"reads"`    // reads that returned bytes
+	Writes   int64           `json:"writes"`   // writes that took bytes
 	Sent     int64           `json:"bytes_sent"`
 	Received int64           `json:"bytes_received"`
 	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent
+	Queue    Queue           `json:"queue,omitzero"`  // of pool
 	Sockets  sockopt.Sockets `json:"sockets"`
 }
 

@@ -18,6 +18,9 @@ import (
 
 // TestMain opens what the Go runtime keeps open for good, so that it does not look like a leak of the first test.
 func TestMain(m *testing.M) {
+	if name := os.Getenv(served); name != "" {
+		os.Exit(serveModel(name))
+	}
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		l.Close()
 	}
@@ -35,7 +38,7 @@ func TestConformance(t *testing.T) {
 // Every entry says what a reader of the list needs.
 func TestEntries(t *testing.T) {
 	for _, e := range targets.All {
-		if e.Name == "" || e.Doc == "" || e.Start == nil || e.Foreign == (e.Example == "") || !e.Foreign && (e.Elsewhere == "" || len(e.Knobs) == 0) {
+		if e.Name == "" || e.Doc == "" || e.Start == nil || e.Foreign == (e.Example == "") || !e.Foreign && (e.Elsewhere == "" || len(e.Knobs) == 0 || e.Honest == nil) {
 			t.Errorf("%+v is not complete", e)
 		}
 	}

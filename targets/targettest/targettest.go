@@ -22,19 +22,26 @@ func Run(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name string
-		test func(*testing.T, *targets.Entry)
+		name   string
+		test   func(*testing.T, *targets.Entry)
+		bounds bool // it takes a server that finds where a request ends
 	}{
-		{"Echo", echo}, {"Pipelined", pipelined}, {"Fragments", fragments}, {"Sink", sink}, {"NoAllocation", noAllocation}, {"HalfClose", halfClose},
-		{"Reset", reset}, {"Garbage", garbage}, {"GarbageEndsInOrder", garbageFin}, {"Oversized", oversized},
-		{"SlowReader", slowReader}, {"SlowReaderOfSmallReplies", slowReaderSmall}, {"Connections", connections},
-		{"OutOfDescriptors", outOfDescriptors},
-		{"ServiceTime", serviceTime}, {"NoReplyWaitsForTheNext", noReplyWaits},
-		{"DrainInFlight", drainInFlight}, {"DrainReceived", drainReceived}, {"DrainIdle", drainIdle}, {"DrainUnderLoad", drainUnderLoad},
-		{"DrainTooLong", drainTooLong}, {"Close", closes}, {"Cancel", cancels}, {"Threads", threads},
-		{"KernelDefaults", kernelDefaults}, {"Options", options}, {"IdleTimeout", idleTimeout}, {"FixedPort", fixedPort}, {"IPv6", ipv6},
+		{"Echo", echo, true}, {"Pipelined", pipelined, true}, {"Fragments", fragments, true}, {"Sink", sink, true},
+		{"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
+		{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
+		{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
+		{"OutOfDescriptors", outOfDescriptors, false},
+		{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true},
+		{"DrainInFlight", drainInFlight, false}, {"DrainReceived", drainReceived, true}, {"DrainIdle", drainIdle, false},
+		{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
+		{"Cancel", cancels, false}, {"Threads", threads, false},
+		{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
+		{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.bounds && e.Teaching {
+				t.Skip("its mistake is to take a read for a request")
+			}
 			noLeaks(t)
 			c.test(t, e)
 		})

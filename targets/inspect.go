@@ -1,0 +1,282 @@
+package targets
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Inspection is what a process was found to be made of, at about one moment. Its fields come from /proc and from nothing
+// that the process says of itself.
+type Inspection struct {
+	PID         int     `json:"pid"`
+	Blocking    int     `json:"blocking"`    // TCP sockets without O_NONBLOCK, …
+	NonBlocking int     `json:"nonblocking"` // … and with it
+	Listening   int     `json:"listening"`   // of both
+	Watched     int     `json:"watched"`     // sockets in an epoll, …
+	Edge        int     `json:"edge"`        // … and those of them that are watched edge-triggered
+	Epolls      int     `json:"epolls"`      // that watch sockets; the Go runtime's own may be idle
+	Rings       int     `json:"io_urings"`
+	Threads     threads `json:"threads"`         // by what they are in
+	Doubt       string  `json:"doubt,omitempty"` // why some threads are "unknown"; "": none is
+}
+
+// threads counts threads by the system call they are in. "running" is in none or about to run; "unknown" could not be
+// told; "read elsewhere" and the like are calls that wait for no TCP socket, and for no epoll that watches one.
+type threads map[string]int
+
+// ErrUnknown is the third answer to whether a process does what its model claims.
+var ErrUnknown = errors.New("cannot tell")
+
+// calls are the system calls that threads are found in; elder has those that newer architectures lack.
+var calls = map[int64]string{
+	unix.SYS_READ: "read", unix.SYS_READV: "readv", unix.SYS_RECVFROM: "recvfrom", unix.SYS_RECVMSG: "recvmsg", unix.SYS_RECVMMSG: "recvmmsg",
+	unix.SYS_WRITE: "write", unix.SYS_WRITEV: "writev", unix.SYS_SENDTO: "sendto", unix.SYS_SENDMSG: "sendmsg",
+	unix.SYS_ACCEPT: "accept", unix.SYS_ACCEPT4: "accept4", unix.SYS_EPOLL_PWAIT: "epoll_pwait", unix.SYS_EPOLL_PWAIT2: "epoll_pwait2",
+	unix.SYS_PPOLL: "ppoll", unix.SYS_PSELECT6: "pselect6", unix.SYS_FUTEX: "futex", unix.SYS_IO_URING_ENTER: "io_uring_enter",
+	unix.SYS_NANOSLEEP: "nanosleep", unix.SYS_CLOCK_NANOSLEEP: "clock_nanosleep", unix.SYS_WAIT4: "wait4", unix.SYS_WAITID: "waitid",
+	unix.SYS_RT_SIGTIMEDWAIT: "rt_sigtimedwait", unix.SYS_RESTART_SYSCALL: "restart_syscall",
+}
+
+// onSocket are the calls whose first argument is the descriptor they wait for.
+var onSocket = []string{
+	"read", "readv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "sendto", "sendmsg", "accept", "accept4",
+	"epoll_wait", "epoll_pwait", "epoll_pwait2",
+}
+
+// Inspect looks at a process. Whose it is matters: for another user's it fails, and where ptrace is restricted
+// (kernel.yama.ptrace_scope, a container) what its threads do may be unknown though its descriptors are not.
+func Inspect(pid int) (Inspection, error) {
+	i := Inspection{PID: pid, Threads: threads{}}
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	if err := i.inspect(dir); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: it is another user's, or protected: try as root", err)
+		}
+		return i, fmt.Errorf("inspect process %d: %w", pid, err)
+	}
+	return i, nil
+}
+
+func (i *Inspection) inspect(dir string) error {
+	tcp, err := tcpSockets(dir)
+	if err != nil {
+		return err
+	}
+	list, err := os.ReadDir(filepath.Join(dir, "fd"))
+	if err != nil {
+		return err
+	}
+	sockets := map[string]bool{}
+	var epolls []string
+	for _, e := range list {
+		link, err := os.Readlink(filepath.Join(dir, "fd", e.Name()))
+		if err != nil {
+			continue // closed meanwhile
+		}
+		switch link {
+		case "anon_inode:[eventpoll]":
+			epolls = append(epolls, e.Name())
+		case "anon_inode:[io_uring]":
+			i.Rings++
+		default:
+			if listens, ok := tcp[link]; ok && i.socket(dir, e.Name(), listens) {
+				sockets[e.Name()] = true
+			}
+		}
+	}
+	waited := maps.Clone(sockets)
+	for _, fd := range epolls {
+		if n := i.epoll(dir, fd, sockets); n > 0 {
+			i.Epolls++
+			i.Watched += n
+			waited[fd] = true
+		}
+	}
+	return i.threads(dir, waited)
+}
+
+// tcpSockets are the TCP sockets of the process's network namespace, as /proc/PID/fd links to them, and which listen.
+func tcpSockets(dir string) (map[string]bool, error) {
+	sockets := map[string]bool{}
+	for _, table := range []string{"tcp", "tcp6"} {
+		b, err := os.ReadFile(filepath.Join(dir, "net", table))
+		if errors.Is(err, fs.ErrNotExist) && table == "tcp6" {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 9 { // sl local remote st queues timer retransmits uid timeout inode
+				sockets["socket:["+f[9]+"]"] = f[3] == "0A"
+			}
+		}
+	}
+	return sockets, nil
+}
+
+// socket counts a descriptor, unless it was closed meanwhile.
+func (i *Inspection) socket(dir, fd string, listens bool) bool {
+	for _, f := range fdinfo(dir, fd) {
+		if f[0] != "flags:" {
+			continue
+		}
+		flags, err := strconv.ParseInt(f[1], 8, 64)
+		if err != nil {
+			return false
+		}
+		if flags&unix.O_NONBLOCK != 0 {
+			i.NonBlocking++
+		} else {
+			i.Blocking++
+		}
+		if listens {
+			i.Listening++
+		}
+		return true
+	}
+	return false
+}
+
+// epoll returns how many of the sockets an epoll watches.
+func (i *Inspection) epoll(dir, fd string, sockets map[string]bool) (watched int) {
+	for _, f := range fdinfo(dir, fd) { // tfd: 5 events: 19 data: …
+		if len(f) < 4 || f[0] != "tfd:" || !sockets[f[1]] {
+			continue
+		}
+		watched++
+		if events, err := strconv.ParseUint(f[3], 16, 32); err == nil && events&unix.EPOLLET != 0 {
+			i.Edge++
+		}
+	}
+	return watched
+}
+
+// fdinfo is the lines of a descriptor's fdinfo that have a key and a value; none if it is gone.
+func fdinfo(dir, fd string) (lines [][]string) {
+	b, err := os.ReadFile(filepath.Join(dir, "fdinfo", fd))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 1 {
+			lines = append(lines, f)
+		}
+	}
+	return lines
+}
+
+// threads counts what the threads are in. waited are the descriptors that it matters to wait for: TCP sockets, and epolls
+// that watch them.
+func (i *Inspection) threads(dir string, waited map[string]bool) error {
+	list, err := os.ReadDir(filepath.Join(dir, "task"))
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		b, err := os.ReadFile(filepath.Join(dir, "task", e.Name(), "syscall"))
+		if errors.Is(err, unix.ESRCH) || errors.Is(err, fs.ErrNotExist) && !exists(filepath.Join(dir, "task", e.Name())) {
+			continue // it ended
+		}
+		if err != nil {
+			i.Threads["unknown"]++
+			i.Doubt = fmt.Sprintf("%v (it takes the right to ptrace: see kernel.yama.ptrace_scope, or try as root)", err)
+			continue
+		}
+		i.Threads[doing(string(b), waited)]++
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// doing reads a line of /proc/PID/task/TID/syscall: "running", or number, arguments in hex, stack and instruction pointer.
+func doing(line string, waited map[string]bool) string {
+	f := strings.Fields(line)
+	if len(f) == 0 {
+		return "unknown"
+	}
+	if f[0] == "running" {
+		return "running"
+	}
+	number, err := strconv.ParseInt(f[0], 10, 64)
+	if err != nil || number < 0 || len(f) < 2 {
+		return "no system call" // a page fault, a stop
+	}
+	name := calls[number]
+	if name == "" {
+		name = elder[number]
+	}
+	if name == "" {
+		return "system call " + f[0]
+	}
+	fd, err := strconv.ParseUint(strings.TrimPrefix(f[1], "0x"), 16, 64)
+	if slices.Contains(onSocket, name) && (err != nil || !waited[strconv.FormatUint(fd, 10)]) {
+		name += " elsewhere"
+	}
+	return name
+}
+
+// String is one line: "9 sockets (1 listening), all blocking; 14 threads: 8 in read, 1 in accept4, 5 in futex; no epoll".
+func (i Inspection) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s (%d listening)", several(i.Blocking+i.NonBlocking, "socket"), i.Listening)
+	switch {
+	case i.NonBlocking == 0 && i.Blocking > 0:
+		s.WriteString(", all blocking")
+	case i.Blocking == 0 && i.NonBlocking > 0:
+		s.WriteString(", all non-blocking")
+	case i.Blocking > 0:
+		fmt.Fprintf(&s, ", %d blocking, %d non-blocking", i.Blocking, i.NonBlocking)
+	}
+	names := slices.SortedFunc(maps.Keys(i.Threads), func(a, b string) int {
+		if d := i.Threads[b] - i.Threads[a]; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	var each strings.Builder
+	all, sep := 0, ": "
+	for _, name := range names {
+		all += i.Threads[name]
+		in := "in "
+		if name == "running" || name == "unknown" {
+			in = ""
+		}
+		fmt.Fprintf(&each, "%s%d %s%s", sep, i.Threads[name], in, name)
+		sep = ", "
+	}
+	fmt.Fprintf(&s, "; %s%s", several(all, "thread"), &each)
+	switch {
+	case i.Epolls == 0:
+		s.WriteString("; no epoll")
+	case i.Edge == i.Watched:
+		fmt.Fprintf(&s, "; %d epoll, edge-triggered", i.Epolls)
+	default:
+		fmt.Fprintf(&s, "; %d epoll", i.Epolls)
+	}
+	if i.Rings > 0 {
+		fmt.Fprintf(&s, "; %d io_uring", i.Rings)
+	}
+	return s.String()
+}
+
+// several is "1 socket", "2 sockets".
+func several(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}

@@ -1,0 +1,54 @@
+package targets
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+)
+
+var threadEntry = Entry{
+	Name: "thread",
+	Doc: "A thread of the operating system per connection, in blocking reads and writes that Go's netpoller knows nothing " +
+		"of, and one that accepts. A thread ends with its connection.",
+	Elsewhere: "thread per connection: Apache's worker MPM, MySQL, Java before virtual threads; Python's ThreadingTCPServer",
+	Limit: "Where the system has no thread left to give, Go ends the process: see RLIMIT_NPROC and the cgroup's pids.max; " +
+		"so it does at 10,000 threads, or 1,000 more than the connections expected.",
+	Knobs:    answers,
+	Blocking: true,
+	Honest:   threadPerConn,
+	Start: func(ctx context.Context, s Spec, p Place) (Server, error) {
+		t, err := newThreaded(s, p)
+		if err != nil {
+			return nil, err
+		}
+		return t.env.serve(ctx, t.addr, thread{t, p.Expect}), nil
+	},
+}
+
+func threadPerConn(i Inspection, _ Spec, conns int) error {
+	return i.blocks(threads{"read": conns, "accept4": 1})
+}
+
+const spareThreads = 1000 // beyond one per connection: those ending, and the Go runtime's own
+
+type thread struct {
+	*threaded
+	expect int
+}
+
+func (m thread) run() {
+	lockThread()
+	if most := m.expect + spareThreads; most > 10_000 { // Go's own limit
+		defer debug.SetMaxThreads(debug.SetMaxThreads(most))
+	}
+	defer atLeast(m.expect + 2)()
+	var wg sync.WaitGroup
+	m.accepts(func(s *Session) {
+		wg.Go(func() {
+			lockThread()
+			m.serve(s, make([]byte, ownMax))
+		})
+	})
+	m.release(m.listener)
+	wg.Wait()
+}
