@@ -21,7 +21,7 @@ const unset = "default"
 // and, with '-' for '_', the flag.
 type Knob struct {
 	Name, Help string
-	Default    Level              // canonical, but for "cpus" and socket options, where "default" is a level
+	Default    Level              // canonical, but for "cpus", "workers" and socket options, where "default" is a level
 	Values     func() []string    // for completion and for errors; nil: any text its fields read
 	Open       bool               // Values are not all there is
 	Commas     bool               // levels may contain commas: the flag is repeated, never split
@@ -71,6 +71,9 @@ var Knobs = []Knob{
 	{Name: "service_time", Default: "0", Server: true,
 		Help:   "what the server does for each request: 50us, exp:50us, sleep:5ms or sleep:exp:5ms",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Service} }},
+	{Name: "workers", Default: unset, Server: true,
+		Help:   "threads of a pool, each with a connection of its own; default: the model's own number",
+		Fields: func(s *Spec) []Text { return []Text{(*orDefault)(&s.Target.Workers)} }},
 	{Name: "connect_timeout", Default: "3s",
 		Help:   "how long a connection may take to be made",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},
@@ -92,11 +95,12 @@ var Knobs = []Knob{
 const everyModel = "all"
 
 func models() []string {
-	names := builtin()
+	var names []string
 	for _, e := range targets.All {
 		if e.Foreign {
-			names = append(names, e.Name+":")
+			e.Name += ":"
 		}
+		names = append(names, e.Name)
 	}
 	return append(names, everyModel)
 }
@@ -105,7 +109,7 @@ func models() []string {
 func builtin() []string {
 	var names []string
 	for _, e := range targets.All {
-		if !e.Foreign {
+		if !e.Foreign && !e.Teaching {
 			names = append(names, e.Name)
 		}
 	}

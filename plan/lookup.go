@@ -107,8 +107,8 @@ func (f *optionField) UnmarshalText(text []byte) error {
 	}
 	if string(text) != unset {
 		s, err := f.option.Parse(string(text), f.side)
-		if err != nil {
-			return err
+		if err != nil { // it begins with what is said already, by the name of the knob
+			return errors.New(strings.TrimPrefix(err.Error(), f.option.Name+"="+string(text)+": "))
 		}
 		others = append(others, s)
 	}

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -34,14 +32,24 @@ type Factor struct {
 	Levels []Level `json:"levels"`
 }
 
-// Plan is a validated plan: New and UnmarshalJSON make no other. Immutable, and safe for concurrent use.
+// Variant is a named bundle of knobs, each with one level. All variants together are the factor "variant".
+type Variant struct {
+	Name  string `json:"name"`
+	Knobs Cell   `json:"knobs"`
+}
+
+// Plan is a validated plan: New, Parse, With and UnmarshalJSON make no other. Immutable, and safe for concurrent use.
 type Plan struct {
 	Name     string        `json:"name"`
 	Seed     uint64        `json:"seed"`
 	Blocks   int           `json:"blocks"`
 	Warmup   unit.Duration `json:"warmup"`
 	Duration unit.Duration `json:"duration"`
-	Factors  []Factor      `json:"factors"`           // in the order named; levels canonical
+	Factors  []Factor      `json:"factors"` // in the order named, fixed ones have one level, the variants come last; levels canonical
+	Variants []Variant     `json:"variants,omitempty"`
+	Exclude  []Cell        `json:"exclude,omitempty"` // cells that have all the levels of one of these are left out
+	Gate     []Gate        `json:"gate,omitempty"`
+	Limits   []Limit       `json:"limits,omitempty"`
 	Brought  []Level       `json:"brought,omitempty"` // targets that "all" stands for: one that cannot run here fails only itself
 
 	cells  []Cell
@@ -49,133 +57,67 @@ type Plan struct {
 	digest string
 }
 
-// maxCells bounds what one plan may hold.
-const maxCells = 100_000
+// What a plan has that says nothing about it.
+const (
+	DefaultSeed     = 1
+	DefaultBlocks   = 6
+	DefaultWarmup   = unit.Duration(200 * time.Millisecond)
+	DefaultDuration = unit.Duration(time.Second)
+)
 
 // New makes a plan of the knobs, in the order they were named. The error holds everything that can be known to be wrong
 // before the first packet, in that order, one line each.
 func New(name string, seed uint64, blocks int, warmup, duration unit.Duration, knobs []Factor) (*Plan, error) {
-	p := &Plan{Name: name, Seed: seed, Blocks: blocks, Warmup: warmup, Duration: duration}
-	var errs []error
-	if blocks < 1 {
-		errs = append(errs, fmt.Errorf("blocks=%d: at least one block is needed", blocks))
-	}
-	if duration <= 0 {
-		errs = append(errs, fmt.Errorf("duration=%s: the measure phase needs a length: write for example 1s", duration))
-	}
-	if warmup < 0 {
-		errs = append(errs, fmt.Errorf("warmup=%s: it cannot be negative", warmup))
-	}
-	for i, f := range knobs {
-		f, bad := p.factor(f, knobs[:i])
-		errs = append(errs, bad...)
-		p.Factors = append(p.Factors, f)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	if err := p.expand(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return made(build(Plan{Name: name, Seed: seed, Blocks: blocks, Warmup: warmup, Duration: duration, Factors: knobs}, 0, false))
 }
 
-// factor makes f's levels canonical. before are the knobs named before it.
-func (p *Plan) factor(f Factor, before []Factor) (Factor, []error) {
-	k, err := Lookup(f.Knob)
-	if err != nil {
-		return f, []error{err}
-	}
-	var errs []error
-	option, side := splitOption(f.Knob)
-	for _, b := range before {
-		switch o, s := splitOption(b.Knob); {
-		case b.Knob == f.Knob:
-			errs = append(errs, fmt.Errorf("knob %s: it is named twice: give it all its levels at once", f.Knob))
-		case o == option && s&side != 0:
-			errs = append(errs, fmt.Errorf("knob %s: %s is named too, and both set the same sockets: name client.%s and server.%s, or %s alone",
-				f.Knob, b.Knob, option, option, option))
-		}
-	}
-	if len(f.Levels) == 0 {
-		errs = append(errs, fmt.Errorf("knob %s: it has no level", f.Knob))
-	}
-	out := Factor{Knob: f.Knob}
-	for _, given := range p.spread(f) {
-		level, err := k.Canonical(given)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case slices.Contains(out.Levels, level) && level != given:
-			errs = append(errs, fmt.Errorf("%s=%s: it is the same level as %s", f.Knob, given, level))
-		case slices.Contains(out.Levels, level):
-			errs = append(errs, fmt.Errorf("%s=%s: the level is named twice", f.Knob, given))
-		default:
-			out.Levels = append(out.Levels, level)
-		}
-	}
-	return out, errs
+// Changes are what flags and the environment say about a plan. What is nil or empty leaves it as it is.
+type Changes struct {
+	Name             *string
+	Seed             *uint64
+	Blocks           *int
+	Warmup, Duration *unit.Duration
+	Knobs            []Factor  // their levels replace the plan's; knobs that the plan does not name are added
+	Variants         []Variant // instead of the plan's
+	Exclude          []Cell    // beside the plan's, of which those are dropped that match nothing any more
 }
 
-// spread replaces target=all by every built-in model that is not named beside it, and remembers which those were.
-func (p *Plan) spread(f Factor) []Level {
-	i := slices.Index(f.Levels, everyModel)
-	if f.Knob != "target" || i < 0 {
-		return f.Levels
-	}
-	var brought []Level
-	for _, m := range builtin() {
-		if !slices.Contains(f.Levels, m) {
-			brought = append(brought, m)
+// With is p with the changes made, and errors as New has them.
+func (p *Plan) With(c Changes) (*Plan, error) {
+	raw := p.raw()
+	change(&raw.Name, c.Name)
+	change(&raw.Seed, c.Seed)
+	change(&raw.Blocks, c.Blocks)
+	change(&raw.Warmup, c.Warmup)
+	change(&raw.Duration, c.Duration)
+	for i, f := range c.Knobs {
+		at := slices.IndexFunc(raw.Factors, func(old Factor) bool { return old.Knob == f.Knob })
+		if twice := slices.ContainsFunc(c.Knobs[:i], func(before Factor) bool { return before.Knob == f.Knob }); at < 0 || twice {
+			raw.Factors = append(raw.Factors, f)
+			continue
+		}
+		if raw.Factors[at] = f; f.Knob == "target" {
+			raw.Brought = nil
 		}
 	}
-	p.Brought = brought
-	return slices.Concat(f.Levels[:i], brought, f.Levels[i+1:])
+	if len(c.Variants) > 0 {
+		raw.Variants = c.Variants
+	}
+	raw.Exclude = slices.Concat(raw.Exclude, c.Exclude)
+	return made(build(raw, len(p.Exclude), false))
 }
 
-// expand makes the cells and judges each.
-func (p *Plan) expand() error {
-	n := 1
-	for _, f := range p.Factors {
-		if n *= len(f.Levels); n > maxCells {
-			return fmt.Errorf("the levels make more than %d cells: name fewer", maxCells)
-		}
+func change[T any](old, to *T) {
+	if to != nil {
+		*old = *to
 	}
-	var errs []error
-	seen := map[string]bool{}
-	for i := range n {
-		c := p.cell(i, n)
-		s := Default()
-		s.Load.Warmup, s.Load.Duration = p.Warmup, p.Duration
-		for _, f := range p.Factors {
-			k, err := Lookup(f.Knob)
-			if err == nil {
-				err = k.set(&s, c[f.Knob])
-			}
-			if err != nil {
-				return err
-			}
-		}
-		for _, problem := range judge(p.Factors, c, &s) {
-			if !seen[problem] {
-				seen[problem] = true
-				errs = append(errs, errors.New(problem))
-			}
-		}
-		p.cells, p.specs = append(p.cells, c), append(p.specs, s)
-	}
-	p.digest = p.sum()
-	return errors.Join(errs...)
 }
 
-// cell is the i-th of n: the last factor varies fastest.
-func (p *Plan) cell(i, n int) Cell {
-	c := Cell{}
-	for _, f := range p.Factors {
-		n /= len(f.Levels)
-		c[f.Knob] = f.Levels[i/n%len(f.Levels)]
-	}
-	return c
+// raw is what p was made of, to be changed.
+func (p *Plan) raw() Plan {
+	raw := *p
+	raw.Factors = slices.DeleteFunc(slices.Clone(p.Factors), func(f Factor) bool { return f.Knob == variant && len(p.Variants) > 0 })
+	return raw
 }
 
 // UnmarshalJSON reads and validates a plan, so that one read back is as good as a new one.
@@ -185,12 +127,11 @@ func (p *Plan) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
 	}
-	made, err := New(v.Name, v.Seed, v.Blocks, v.Warmup, v.Duration, v.Factors)
+	again, err := made(build((*Plan)(&v).raw(), 0, false))
 	if err != nil {
 		return err
 	}
-	made.Brought = v.Brought
-	*p = *made
+	*p = *again
 	return nil
 }
 

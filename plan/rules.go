@@ -23,23 +23,33 @@ type rule func(s subject) (knobs []string, sentence string)
 
 var rules = []rule{sizes, splittable, connected, timeouts, openLoop, inside, serverOptions, elsewhere}
 
-// judge lists what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
-func judge(factors []Factor, c Cell, spec *Spec) (problems []string) {
-	s := subject{cell: c, spec: spec}
-	for _, f := range factors {
-		s.named = append(s.named, f.Knob)
-	}
+// verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
+type verdict struct {
+	blame string // the last of the knobs at fault that are named; "" if none is
+	text  string
+}
+
+// judge finds what is wrong with c, a cell of the knobs named.
+func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 	entry, err := targets.Find(spec.Target.Target.Model)
 	if err != nil {
-		return []string{"target: " + err.Error()}
+		return []verdict{{"target", "target: " + err.Error()}}
 	}
-	s.target = entry
+	s := subject{named, c, spec, entry}
 	for _, r := range rules {
-		if knobs, sentence := r(s); sentence != "" {
-			problems = append(problems, s.part(knobs)+": "+sentence)
+		knobs, sentence := r(s)
+		if sentence == "" {
+			continue
 		}
+		v := verdict{text: s.part(knobs) + ": " + sentence}
+		for _, knob := range knobs {
+			if _, ok := c[knob]; ok {
+				v.blame = knob
+			}
+		}
+		verdicts = append(verdicts, v)
 	}
-	return problems
+	return verdicts
 }
 
 // part is the cell with only these knobs, in the order given.

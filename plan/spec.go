@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,7 +50,7 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 		return nil
 	}
 	v := CPUs{}
-	for part := range strings.SplitSeq(t, ";") {
+	for part := range strings.SplitSeq(roleByRole.Replace(t), ";") {
 		role, list, ok := strings.Cut(part, "=")
 		r := Role(strings.TrimSpace(role))
 		if !ok || !slices.Contains(roles, r) {
@@ -67,6 +68,9 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 	*c = v
 	return nil
 }
+
+// roleByRole lets a comma stand before a role too, as it does where a plan writes a mapping.
+var roleByRole = strings.NewReplacer(",server=", ";server=", ",client=", ";client=")
 
 // maxCPU is beyond any Linux kernel's NR_CPUS.
 const maxCPU = 8191
@@ -146,6 +150,30 @@ func (b onOff) MarshalText() ([]byte, error) {
 		return []byte("on"), nil
 	}
 	return []byte("off"), nil
+}
+
+// orDefault is a count of at least 1 as levels write it: "default" is 0.
+type orDefault unit.Count
+
+func (n *orDefault) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == unset {
+		*n = 0
+		return nil
+	}
+	if err := (*unit.Count)(n).UnmarshalText(text); err != nil {
+		return err
+	}
+	if *n == 0 {
+		return errors.New("at least one is needed: write for example 8, or default")
+	}
+	return nil
+}
+
+func (n orDefault) MarshalText() ([]byte, error) {
+	if n == 0 {
+		return []byte(unset), nil
+	}
+	return unit.Count(n).MarshalText()
 }
 
 // none is the level of a knob whose absence has a name.
