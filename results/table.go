@@ -1,10 +1,12 @@
 package results
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,32 +21,63 @@ var shown = []struct {
 	metric, heading string
 	priority        int
 }{
-	{"throughput", "req/s", 1}, {"p50", "p50", 2}, {"p90", "p90", 4}, {"p99", "p99", 1}, {"p999", "p99.9", 3},
-	{"server_cpu_per_request", "srv cpu/req", 3}, {"client_cpu_per_request", "cli cpu/req", 5}, {"errors", "errors", 2},
+	{"throughput", "req/s", 1}, {"p50", "p50", 1}, {"p90", "p90", 5}, {"p99", "p99", 1}, {"p999", "p99.9", 4},
+	{"server_cpu_per_request", "srv cpu", 1}, {"client_cpu_per_request", "cli cpu", 5}, {"errors", "errors", 3},
 }
 
-// Table is what a run says: a row per cell, and the doubts its last column refers to by letter, one line each.
+// columns are the plan's factors as the table shows them: what it groups by comes first.
+func columns(p *plan.Plan) []plan.Factor {
+	factors := slices.Clone(p.Factors)
+	slices.SortStableFunc(factors, func(a, b plan.Factor) int { return cmp.Compare(groups(b), groups(a)) })
+	return factors
+}
+
+// grouped says whether the first column is a group's name.
+func grouped(p *plan.Plan) bool {
+	return slices.ContainsFunc(p.Factors, func(f plan.Factor) bool { return groups(f) > 0 })
+}
+
+// groups is 1 for the factor by which rows are grouped: the server, where there are several.
+func groups(f plan.Factor) int {
+	if f.Knob == "target" && len(f.Levels) > 1 {
+		return 1
+	}
+	return 0
+}
+
+// Table is what a run says: a row per cell, those of one target together, and the doubts its last column refers to by
+// letter, one line each. How many connections were served has a column if any was not.
 func Table(p *plan.Plan, cells []CellSummary) (t term.Table, legend []string) {
-	for _, f := range p.Factors {
+	factors := columns(p)
+	if grouped(p) {
+		cells = slices.Clone(cells)
+		place := func(s CellSummary) int { return slices.Index(factors[0].Levels, s.Cell["target"]) }
+		slices.SortStableFunc(cells, func(a, b CellSummary) int { return cmp.Compare(place(a), place(b)) })
+	}
+	for _, f := range factors {
 		c := term.Column{Name: f.Knob}
-		if len(f.Levels) == 1 && len(cells) > 1 { // what all rows share can go before any number
-			c.Priority = 6
+		if len(f.Levels) == 1 && len(cells) > 1 { // what all rows share goes before any number, as if it were one
+			c.Priority, c.Right = 6, true
 		}
 		t.Columns = append(t.Columns, c)
 	}
 	for _, s := range shown {
 		t.Columns = append(t.Columns, term.Column{Name: s.heading, Right: true, Priority: s.priority})
 	}
-	t.Columns = append(t.Columns, term.Column{Name: "doubts", Priority: 1})
+	starving := slices.ContainsFunc(cells, CellSummary.starved)
+	if starving {
+		t.Columns = append(t.Columns, term.Column{Name: "conns", Right: true, Priority: 2})
+	}
+	t.Columns = append(t.Columns, term.Column{Name: "notes", Priority: 1})
 	var notes notes
 	for i := range cells {
-		t.Rows = append(t.Rows, row(p, &cells[i], &notes))
+		t.Rows = append(t.Rows, row(p, &cells[i], starving, &notes))
 	}
 	return t, notes.lines()
 }
 
-func row(p *plan.Plan, s *CellSummary, n *notes) (cells []string) {
-	for _, f := range p.Factors {
+func row(p *plan.Plan, s *CellSummary, starving bool, n *notes) (cells []string) {
+	for _, f := range columns(p) {
 		cells = append(cells, s.Cell[f.Knob])
 	}
 	for _, col := range shown {
@@ -54,6 +87,9 @@ func row(p *plan.Plan, s *CellSummary, n *notes) (cells []string) {
 		}
 		cells = append(cells, text)
 	}
+	if starving {
+		cells = append(cells, s.served())
+	}
 	var letters []string
 	if s.Failed > 0 {
 		letters = append(letters, n.letter(CellDoubt{Doubt{"failed", Fail, s.Error}, s.Failed}, s, p))
@@ -62,6 +98,31 @@ func row(p *plan.Plan, s *CellSummary, n *notes) (cells []string) {
 		letters = append(letters, n.letter(d, s, p))
 	}
 	return append(cells, strings.Join(letters, " "))
+}
+
+func (s CellSummary) starved() bool {
+	return slices.ContainsFunc(s.Doubts, func(d CellDoubt) bool { return d.Code == "connections_starved" })
+}
+
+// served is how many connections of how many completed a request, in the mean of the trials: "1/8".
+func (s *CellSummary) served() string {
+	if s.Merged == nil {
+		return "–"
+	}
+	c, trials := s.Merged.Metrics.Connections, float64(s.Trials-s.Failed)
+	return term.Number(math.Floor(float64(c.Served)/trials)) + "/" + term.Number(math.Round(float64(c.Attained)/trials))
+}
+
+// blankRepeats leaves the name of a group to its first row.
+func blankRepeats(p *plan.Plan, t term.Table) term.Table {
+	if grouped(p) {
+		for i := len(t.Rows) - 1; i > 0; i-- {
+			if t.Rows[i][0] == t.Rows[i-1][0] {
+				t.Rows[i][0] = ""
+			}
+		}
+	}
+	return t
 }
 
 // notes gives each code a letter in the order of appearance, and keeps the worst case of each.
@@ -115,9 +176,11 @@ func (n notes) lines() (lines []string) {
 
 // Answer is "run -o json".
 type Answer struct {
-	Verdict string
-	Cells   []CellSummary
-	Run     string // the run folder
+	Verdict  string
+	Findings []Finding // strongest first
+	Nothing  string    // why there are none, and what could have been found; only people see it
+	Cells    []CellSummary
+	Run      string // the run folder
 }
 
 // cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
@@ -134,18 +197,22 @@ type cellJSON struct {
 	Doubts   []CellDoubt         `json:"doubts"`
 }
 
-// MarshalJSON writes the answer in the form all commands share. A run compares nothing, so it finds nothing.
+// MarshalJSON writes the answer in the form all commands share.
 func (a Answer) MarshalJSON() ([]byte, error) {
 	cells := []cellJSON{}
 	for i := range a.Cells {
 		cells = append(cells, a.Cells[i].json())
 	}
+	findings := a.Findings
+	if findings == nil {
+		findings = []Finding{}
+	}
 	return json.Marshal(struct {
 		Verdict  string     `json:"verdict"`
-		Findings []struct{} `json:"findings"`
+		Findings []Finding  `json:"findings"`
 		Cells    []cellJSON `json:"cells"`
 		Run      string     `json:"run"`
-	}{a.Verdict, []struct{}{}, cells, a.Run})
+	}{a.Verdict, findings, cells, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {
@@ -231,22 +298,33 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		if err := t.Markdown(w); err != nil {
 			return err
 		}
-		return writeLegend(w, legend, 0, "- ")
+		return errors.Join(writeLines(w, a.claims(), 0, "- "), writeLines(w, legend, 0, "- "))
 	case "table":
 		t, legend := Table(p, a.Cells)
-		if err := t.Text(w, width); err != nil {
+		if err := blankRepeats(p, t).Text(w, width); err != nil {
 			return err
 		}
-		return writeLegend(w, legend, width, "")
+		return errors.Join(writeLines(w, a.claims(), width, ""), writeLines(w, legend, width, ""))
 	}
 	return errors.New("no format " + format + ": choose one of table, json, md, csv")
 }
 
-// writeLegend sets the lines apart from the table above them.
-func writeLegend(w io.Writer, legend []string, width int, bullet string) error {
+// claims are the findings as sentences, or why there are none.
+func (a Answer) claims() (lines []string) {
+	for _, f := range a.Findings {
+		lines = append(lines, f.Claim)
+	}
+	if lines == nil && a.Nothing != "" {
+		lines = append(lines, "No findings: "+a.Nothing+".")
+	}
+	return lines
+}
+
+// writeLines sets the lines apart from what is above them.
+func writeLines(w io.Writer, lines []string, width int, bullet string) error {
 	var out strings.Builder
-	for _, note := range legend {
-		out.WriteString("\n" + bullet + strings.Join(term.Wrap(note, width, "   "), "\n"))
+	for _, line := range lines {
+		out.WriteString("\n" + bullet + strings.Join(term.Wrap(line, width, "   "), "\n"))
 	}
 	if out.Len() == 0 {
 		return nil

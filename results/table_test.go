@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +50,7 @@ func written(t *testing.T, format string, width int) string {
 func TestRunTable(t *testing.T) {
 	got := strings.Split(written(t, "table", 0), "\n")
 	want := []string{
-		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu/req cli cpu/req errors doubts", "",
+		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu cli cpu errors notes", "",
 		"epoll off – – – – – – – – a",
 		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% b", "",
 		"a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
@@ -72,9 +73,79 @@ func TestRunTableFitsATerminal(t *testing.T) {
 			t.Errorf("%d columns: %q", term.Width(line), line)
 		}
 	}
-	for _, want := range []string{"TCP_NODELAY", "20.0k", "≥149us", "doubts", "no room for: ", "cli cpu/req"} {
+	for _, want := range []string{"TCP_NODELAY", "20.0k", "≥149us", "notes", "no room for: ", "cli cpu"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing:\n%s", want, text)
+		}
+	}
+}
+
+// The default plan's table shows in 80 columns what models are ranked by.
+func TestRunTableGroupsByTarget(t *testing.T) {
+	p, rs := recorded(t)
+	sums, err := Summarize(p.Cells(), rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sums { // the recording has no histograms to merge
+		of := slices.IndexFunc(rs, func(r Record) bool { return r.Cell.String() == sums[i].Cell.String() })
+		sums[i].Merged.Metrics.Response = rs[of].Metrics.Response
+	}
+	var b bytes.Buffer
+	if err := Write(&b, "table", 80, p, rs, Answer{Cells: sums, Findings: Findings(p, rs)}); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	lines := strings.Split(text, "\n")
+	for _, want := range []string{"target", "write", "TCP_NODELAY", "req/s", "p50", "p99", "srv cpu", "conns", "notes"} {
+		if !strings.Contains(lines[0], want) {
+			t.Errorf("no column %s:\n%s", want, text)
+		}
+	}
+	for name, times := range map[string]int{"\n blocking ": 1, "\n epoll ": 1} {
+		if n := strings.Count(text, name); n != times {
+			t.Errorf("%q is there %d times, want %d:\n%s", name, n, times, text)
+		}
+	}
+	for _, line := range lines {
+		if term.Width(line) > 80 {
+			t.Errorf("%d columns: %q", term.Width(line), line)
+		}
+	}
+	b.Reset()
+	if err := Write(&b, "table", 120, p, rs, Answer{Cells: sums}); err != nil || strings.Count(b.String(), " 1/8 ") != 4 || strings.Count(b.String(), " 8/8 ") != len(sums)-4 {
+		t.Errorf("%v; how many were served:\n%s", err, b.String())
+	}
+}
+
+func TestTargetIsGroupedWhereverItIsNamed(t *testing.T) {
+	p, err := plan.New("x", 1, 1, 0, 1, []plan.Factor{{Knob: "write", Levels: []string{"single", "split"}}, {Knob: "target", Levels: []string{"epoll", "blocking"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cells []CellSummary
+	for _, c := range p.Cells() {
+		cells = append(cells, CellSummary{Cell: c})
+	}
+	table, _ := Table(p, cells)
+	var got []string
+	for _, row := range blankRepeats(p, table).Rows {
+		got = append(got, row[0]+"/"+row[1])
+	}
+	if want := "epoll/single /split blocking/single /split"; strings.Join(got, " ") != want || slices.ContainsFunc(table.Columns, func(c term.Column) bool { return c.Name == "conns" }) {
+		t.Errorf("rows %q, want %q; columns %v", got, want, table.Columns)
+	}
+}
+
+func TestFindingsAreShown(t *testing.T) {
+	p, rs, a := aRun(t)
+	for format, want := range map[string][2]string{"table": {"\nNo findings: too few.\n", "\nOne.\nTwo.\n"}, "md": {"\n- No findings: too few.\n", "\n- One.\n- Two.\n"}, "json": {`"findings": []`, `"claim": "One."`}} {
+		for i, findings := range [][]Finding{nil, {{Claim: "One."}, {Claim: "Two."}}} {
+			a.Findings, a.Nothing = findings, "too few"
+			var b bytes.Buffer
+			if err := Write(&b, format, 80, p, rs, a); err != nil || !strings.Contains(b.String(), want[i]) {
+				t.Errorf("%v; no %q in\n%s", err, want[i], b.String())
+			}
 		}
 	}
 }
