@@ -122,6 +122,7 @@ func TestParseKnobList(t *testing.T) {
 		{"target=epoll,TCP_NODELAY=1", Cell{"target": "epoll", "TCP_NODELAY": "on"}},
 		{"target=addr: tcp://h:1,x,y=z,rate=20000", Cell{"target": "addr: tcp://h:1,x,y=z", "rate": "20k"}},
 		{"cpus=server=0,1;client=2,3,connections=4", Cell{"cpus": "server=0,1;client=2,3", "connections": "4"}},
+		{"target=exec: x {port},variant=old", Cell{"target": "exec: x {port}", "variant": "old"}},
 	} {
 		got, err := ParseKnobList(c.text)
 		if err != nil || got.String() != c.want.String() {

@@ -44,3 +44,11 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// The first run a person makes: six models by two by two, each block in about 12 s.
+func TestBuiltin(t *testing.T) {
+	p := Builtin()
+	if p.Name != "default" || len(p.Cells()) != 24 || p.Blocks != 6 || p.Time(0) != 24*6*450*time.Millisecond || p.Cells()[0]["connections"] != "8" {
+		t.Errorf("%+v, %d cells, %v", p, len(p.Cells()), p.Time(0))
+	}
+}

@@ -217,7 +217,7 @@ func TestHostilePlans(t *testing.T) {
 		began := time.Now()
 		_, err := Parse("plan.yaml", []byte(src))
 		var all *planfile.Error
-		if took := time.Since(began); !errors.As(err, &all) || took > 3*time.Second || len(err.Error()) > 100_000 {
+		if took := time.Since(began); !errors.As(err, &all) || took > 10*time.Second || len(err.Error()) > 100_000 {
 			t.Errorf("%s: after %v, %.300v", name, took, err)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ParseKnobList reads "target=epoll,TCP_NODELAY=on" as a cell with canonical levels. A comma belongs to the level
-// before it where that knob's levels may contain commas and no known knob and "=" follow.
+// ParseKnobList reads "target=epoll,TCP_NODELAY=on" as a cell with canonical levels; "variant=NAME" stays as written. A
+// comma belongs to the level before it where that knob's levels may contain commas and no known knob and "=" follow.
 func ParseKnobList(text string) (Cell, error) {
 	c := Cell{}
 	var errs []error
@@ -17,9 +17,12 @@ func ParseKnobList(text string) (Cell, error) {
 			errs = append(errs, fmt.Errorf("%q is not a knob and its level: write for example target=epoll,TCP_NODELAY=on", item))
 			continue
 		}
-		k, err := Lookup(name)
-		if err == nil {
-			level, err = k.Canonical(level)
+		var err error
+		if name != variant {
+			var k Knob
+			if k, err = Lookup(name); err == nil {
+				level, err = k.Canonical(level)
+			}
 		}
 		if _, twice := c[name]; err == nil && twice {
 			err = fmt.Errorf("knob %s: it is named twice", name)
@@ -40,8 +43,9 @@ func splitKnobs(text string) (items []string) {
 	commas := false // the item before may go on
 	for part := range strings.SplitSeq(text, ",") {
 		name, _, _ := strings.Cut(part, "=")
-		k, err := Lookup(strings.TrimSpace(name))
-		if known := err == nil && strings.Contains(part, "="); commas && !known {
+		name = strings.TrimSpace(name)
+		k, err := Lookup(name)
+		if known := (err == nil || name == variant) && strings.Contains(part, "="); commas && !known {
 			items[len(items)-1] += "," + part
 			continue
 		}

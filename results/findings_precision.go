@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results/stats"
 )
@@ -19,7 +20,7 @@ var foreseen = []string{"p50", "p99", "throughput"}
 
 // Foresee says what a run of so many blocks of p could find, before it is run, from Scatter.
 func Foresee(p *plan.Plan, blocks int) string {
-	what := fmt.Sprintf("%d blocks of %d cells", blocks, len(p.Cells()))
+	what := extent(p, blocks)
 	least := fewestPairs(p)
 	if least == 0 {
 		return what + ": nothing to compare"
@@ -31,7 +32,7 @@ func Foresee(p *plan.Plan, blocks int) string {
 		scatter = append(scatter, fmt.Sprintf("%s %.0f%%", name, 100*Scatter[name]))
 	}
 	if stats.MinP(least*blocks) > a {
-		return fmt.Sprintf("%s are too few for a finding about every factor: it takes %d blocks", what, FewestBlocks(p))
+		return fmt.Sprintf("%s cannot show an effect of every factor, however large: that takes %s", what, term.Count(FewestBlocks(p), "block"))
 	}
 	return fmt.Sprintf("%s can show effects of about %s or more, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (%s)",
 		what, strings.Join(parts, ", "), strings.Join(scatter, ", "))
@@ -50,21 +51,60 @@ func FewestBlocks(p *plan.Plan) int {
 	return blocks
 }
 
-// BlocksFor is how many blocks of p make the 99 % interval of every factor's effect on a metric of Scatter reach about
-// share (0.05: 5 %) to either side; 0: there is nothing to compare, or the metric is not in Scatter.
-func BlocksFor(p *plan.Plan, metric string, share float64) int {
-	least, sigma := fewestPairs(p), Scatter[metric]
-	if least == 0 || sigma == 0 || share <= 0 {
-		return 0
+// extent is "6 blocks of 24 cells".
+func extent(p *plan.Plan, blocks int) string {
+	return term.Count(blocks, "block") + " of " + term.Count(len(p.Cells()), "cell")
+}
+
+// alone is Scatter of p50 for trials of one cell, which have no neighbour to be compared with.
+const alone = 0.135
+
+// BlocksFor is how many blocks of p make the 99 % interval of every factor's effect on p50 reach about share (0.05:
+// 5 %) to either side, going by Scatter. Where there is nothing to compare it is that of the cell's p50 itself.
+func BlocksFor(p *plan.Plan, share float64) int {
+	least, sigma := fewestPairs(p), Scatter["p50"]
+	if least == 0 {
+		least, sigma = 1, alone
 	}
 	return (stats.PairsWithin(sigma, share, confidence) + least - 1) / least
+}
+
+// Reach is how far to either side the 99 % interval of the least certain factor's effect reaches, as a share: of each
+// comparison the metric that matters most. Where there is nothing to compare it is that of a cell's p50. It goes by
+// how far trials scatter, whatever the effects are. false: it is not known, or the blocks are too few for a finding.
+func Reach(p *plan.Plan, records []Record) (share float64, ok bool) {
+	first := map[*comparison]*effect{}
+	s := newStudy(p, records)
+	for _, e := range s.effects {
+		if f := first[e.comparison]; e.by == "" && (f == nil || e.rank < f.rank) {
+			first[e.comparison] = e
+		}
+	}
+	for _, e := range first {
+		share = max(share, stats.Within(len(e.x), e.scatter(), confidence)) // NaN stays
+	}
+	if len(first) > 0 {
+		return share, share < math.Inf(1) && s.blocks >= FewestBlocks(p)
+	}
+	byCell := map[string][]float64{}
+	counting, _ := Counting(records)
+	for _, r := range counting {
+		if r.Metrics != nil && r.Metrics.Response.P50 != nil {
+			byCell[r.Cell.String()] = append(byCell[r.Cell.String()], math.Log(float64(*r.Metrics.Response.P50)))
+		}
+	}
+	for _, c := range p.Cells() {
+		logs := byCell[c.String()]
+		share = max(share, stats.Within(len(logs), stats.Sigma(logs), confidence))
+	}
+	return share, share < math.Inf(1)
 }
 
 // Precision says what a run with these records could have found, from how their pairs scatter: the words beside an
 // absence of findings.
 func Precision(p *plan.Plan, records []Record) string {
 	s := newStudy(p, records)
-	what := fmt.Sprintf("%d blocks of %d cells", s.blocks, len(p.Cells()))
+	what := extent(p, s.blocks)
 	if fewestPairs(p) == 0 {
 		return what + ": nothing to compare"
 	}
@@ -81,7 +121,7 @@ func Precision(p *plan.Plan, records []Record) string {
 		}
 	}
 	if len(parts) == 0 {
-		return fmt.Sprintf("%s are too few for a finding: it takes %d blocks and more", what, max(FewestBlocks(p), s.blocks+1))
+		return fmt.Sprintf("%s cannot show any effect, however large: that takes %d blocks and more", what, max(FewestBlocks(p), s.blocks+1))
 	}
 	return fmt.Sprintf("%s could have shown effects of about %s or more", what, strings.Join(parts, ", "))
 }

@@ -341,18 +341,18 @@ func TestCensoredIsAtLeast(t *testing.T) {
 func TestPrecisionIsToldBeforehandAndAfterwards(t *testing.T) {
 	p := threeByTwo(t, 6)
 	for blocks, want := range map[int]string{
-		1:  "1 blocks of 6 cells are too few for a finding about every factor: it takes 6 blocks",
+		1:  "1 block of 6 cells cannot show an effect of every factor, however large: that takes 6 blocks",
 		12: "12 blocks of 6 cells can show effects of about 12% on p50, 24% on p99, 8% on throughput or more, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (p50 11%, p99 21%, throughput 7%)",
 	} {
 		if got := Foresee(p, blocks); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if n := BlocksFor(p, "p50", .05); n != 18 || BlocksFor(p, "p50", .025) < 3*n || BlocksFor(p, "p99", .05) < 3*n || BlocksFor(p, "max", .05) != 0 {
+	if n := BlocksFor(p, .05); n != 18 || BlocksFor(p, .025) < 3*n {
 		t.Errorf("%d blocks for 5%%", n)
 	}
 	rs := made(t, p, blockingAt(1))
-	if text := Precision(p, rs[:6]); text != "1 blocks of 6 cells are too few for a finding: it takes 6 blocks and more" {
+	if text := Precision(p, rs[:6]); text != "1 block of 6 cells cannot show any effect, however large: that takes 6 blocks and more" {
 		t.Error(text)
 	}
 	if text := Precision(p, rs); !strings.HasPrefix(text, "6 blocks of 6 cells could have shown effects of about 2% on p50 or more") || len(Findings(p, rs)) != 0 {
@@ -365,8 +365,36 @@ func TestPrecisionIsToldBeforehandAndAfterwards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := Foresee(one, 6); text != "6 blocks of 1 cells: nothing to compare" || FewestBlocks(one) != 0 || Precision(one, nil) == "" || Findings(one, nil) != nil {
+	if text := Foresee(one, 6); text != "6 blocks of 1 cell: nothing to compare" || FewestBlocks(one) != 0 || Precision(one, nil) == "" || Findings(one, nil) != nil {
 		t.Error(text)
+	}
+}
+
+// What is told of precision is how far the estimates then scatter, whether there is something to compare or not.
+func TestReachIsHowFarEstimatesScatter(t *testing.T) {
+	one, err := plan.New("x", 1, 400, 0, 1e9, []plan.Factor{{Knob: "target", Levels: []string{"epoll"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := one.With(plan.Changes{Knobs: []plan.Factor{{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		plan *plan.Plan
+		sd   float64 // of the logarithm of the mean of 400, or of a ratio of two
+	}{{one, .05 / math.Sqrt(400)}, {two, .05 * math.Sqrt2 / math.Sqrt(400)}} {
+		random := rand.New(rand.NewPCG(3, 3))
+		rs := made(t, c.plan, func(plan.Cell) float64 { return 1e6 * math.Exp(.05*random.NormFloat64()) })
+		share, ok := Reach(c.plan, rs)
+		if want := 2.58 * c.sd; !ok || share < .85*want || share > 1.15*want {
+			t.Errorf("%d cells: within %.4f, %v, where it is %.4f", len(c.plan.Cells()), share, ok, want)
+		}
+		for n := range rs[:5*len(c.plan.Cells())] {
+			if share, ok := Reach(c.plan, rs[:n]); ok {
+				t.Errorf("%d trials are enough for %.3f", n, share)
+			}
+		}
 	}
 }
 

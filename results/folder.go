@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/unit"
 )
 
 // What a run folder holds.
@@ -25,7 +26,8 @@ type Manifest struct {
 	Plan     *plan.Plan        `json:"plan"`
 	Digest   string            `json:"digest"` // of the plan, by the build that wrote it
 	Seed     uint64            `json:"seed"`
-	Machine  json.RawMessage   `json:"machine"` // its fingerprint, as the caller took it
+	Until    unit.Share        `json:"until,omitzero"` // the precision that ends the run before its last block; 0: none
+	Machine  json.RawMessage   `json:"machine"`        // its fingerprint, as the caller took it
 	Started  time.Time         `json:"started"`
 }
 

@@ -298,37 +298,51 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		if err := t.Markdown(w); err != nil {
 			return err
 		}
-		return errors.Join(writeLines(w, a.claims(), 0, "- "), writeLines(w, legend, 0, "- "))
+		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**Notes**\n", bullets(legend), 0))
 	case "table":
 		t, legend := Table(p, a.Cells)
 		if err := blankRepeats(p, t).Text(w, width); err != nil {
 			return err
 		}
-		return errors.Join(writeLines(w, a.claims(), width, ""), writeLines(w, legend, width, ""))
+		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, "Notes", legend, width))
 	}
 	return errors.New("no format " + format + ": choose one of table, json, md, csv")
 }
 
-// claims are the findings as sentences, or why there are none.
-func (a Answer) claims() (lines []string) {
-	for _, f := range a.Findings {
-		lines = append(lines, f.Claim)
+// claims are the findings as numbered sentences, or why there are none.
+func (a Answer) claims(after string) (lines []string) {
+	for i, f := range a.Findings {
+		lines = append(lines, strconv.Itoa(i+1)+after+f.Claim)
 	}
 	if lines == nil && a.Nothing != "" {
-		lines = append(lines, "No findings: "+a.Nothing+".")
+		lines = append(lines, "None: "+a.Nothing+".")
 	}
 	return lines
 }
 
-// writeLines sets the lines apart from what is above them.
-func writeLines(w io.Writer, lines []string, width int, bullet string) error {
-	var out strings.Builder
-	for _, line := range lines {
-		out.WriteString("\n" + bullet + strings.Join(term.Wrap(line, width, "   "), "\n"))
+func (a Answer) heading() string {
+	if len(a.Findings) > 1 {
+		return "Findings, strongest first"
 	}
-	if out.Len() == 0 {
+	return "Findings"
+}
+
+func bullets(lines []string) (list []string) {
+	for _, line := range lines {
+		list = append(list, "- "+line)
+	}
+	return list
+}
+
+// section writes the lines, if there are any, behind an empty line and a heading.
+func section(w io.Writer, heading string, lines []string, width int) error {
+	if len(lines) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintln(w, out.String())
+	out := "\n" + heading + "\n"
+	for _, line := range lines {
+		out += strings.Join(term.Wrap(line, width, "   "), "\n") + "\n"
+	}
+	_, err := io.WriteString(w, out)
 	return err
 }

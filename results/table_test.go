@@ -53,7 +53,7 @@ func TestRunTable(t *testing.T) {
 		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu cli cpu errors notes", "",
 		"epoll off – – – – – – – – a",
 		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% b", "",
-		"a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
+		"Notes", "a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
 		"b warn steal: 50.0% of a CPU (TCP_NODELAY=on: 1 of 2 trials)", "",
 	}
 	if len(got) != len(want) {
@@ -139,7 +139,7 @@ func TestTargetIsGroupedWhereverItIsNamed(t *testing.T) {
 
 func TestFindingsAreShown(t *testing.T) {
 	p, rs, a := aRun(t)
-	for format, want := range map[string][2]string{"table": {"\nNo findings: too few.\n", "\nOne.\nTwo.\n"}, "md": {"\n- No findings: too few.\n", "\n- One.\n- Two.\n"}, "json": {`"findings": []`, `"claim": "One."`}} {
+	for format, want := range map[string][2]string{"table": {"Findings\nNone: too few.\n", "first\n1 One.\n2 Two.\n"}, "md": {"Findings**\n\nNone: too few.\n", "first**\n\n1. One.\n2. Two.\n"}, "json": {`"findings": []`, `"claim": "One."`}} {
 		for i, findings := range [][]Finding{nil, {{Claim: "One."}, {Claim: "Two."}}} {
 			a.Findings, a.Nothing = findings, "too few"
 			var b bytes.Buffer
@@ -153,7 +153,7 @@ func TestFindingsAreShown(t *testing.T) {
 func TestRunMarkdown(t *testing.T) {
 	text := written(t, "md", 80)
 	lines := strings.Split(text, "\n")
-	if !strings.HasPrefix(lines[0], "|") || strings.Count(lines[3], "|") != 12 || lines[4] != "" || !strings.HasPrefix(lines[5], "- a  fail  failed: ") {
+	if !strings.HasPrefix(lines[0], "|") || strings.Count(lines[3], "|") != 12 || lines[4] != "" || lines[5] != "**Notes**" || lines[6] != "" || !strings.HasPrefix(lines[7], "- a  fail  failed: ") {
 		t.Errorf("markdown:\n%s", text)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/term"
 )
 
 // Inspection is what a process was found to be made of, at about one moment. Its fields come from /proc and from nothing
@@ -58,6 +60,9 @@ func Inspect(pid int) (Inspection, error) {
 	i := Inspection{PID: pid, Threads: threads{}}
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	if err := i.inspect(dir); err != nil {
+		if !exists(dir) {
+			return i, fmt.Errorf("inspect process %d: there is no such process", pid)
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("%w: it is another user's, or protected: try as root", err)
 		}
@@ -232,7 +237,7 @@ func doing(line string, waited map[string]bool) string {
 // String is one line: "9 sockets (1 listening), all blocking; 14 threads: 8 in read, 1 in accept4, 5 in futex; no epoll".
 func (i Inspection) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s (%d listening)", several(i.Blocking+i.NonBlocking, "socket"), i.Listening)
+	fmt.Fprintf(&s, "%s (%d listening)", term.Count(i.Blocking+i.NonBlocking, "socket"), i.Listening)
 	switch {
 	case i.NonBlocking == 0 && i.Blocking > 0:
 		s.WriteString(", all blocking")
@@ -258,7 +263,7 @@ func (i Inspection) String() string {
 		fmt.Fprintf(&each, "%s%d %s%s", sep, i.Threads[name], in, name)
 		sep = ", "
 	}
-	fmt.Fprintf(&s, "; %s%s", several(all, "thread"), &each)
+	fmt.Fprintf(&s, "; %s%s", term.Count(all, "thread"), &each)
 	switch {
 	case i.Epolls == 0:
 		s.WriteString("; no epoll")
@@ -270,13 +275,8 @@ func (i Inspection) String() string {
 	if i.Rings > 0 {
 		fmt.Fprintf(&s, "; %d io_uring", i.Rings)
 	}
-	return s.String()
-}
-
-// several is "1 socket", "2 sockets".
-func several(n int, what string) string {
-	if n != 1 {
-		what += "s"
+	if i.Doubt != "" {
+		fmt.Fprintf(&s, " (what threads do cannot be told: %s)", i.Doubt)
 	}
-	return strconv.Itoa(n) + " " + what
+	return s.String()
 }

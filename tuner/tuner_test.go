@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -29,6 +31,7 @@ func fourCells(t *testing.T, blocks int) *plan.Plan {
 type machine struct {
 	disturbed func(plan.Trial) bool
 	measures  func(plan.Trial) float64
+	p50       func(plan.Trial) float64 // in ns
 	ran       []plan.Trial
 }
 
@@ -37,6 +40,10 @@ func (m *machine) run(_ context.Context, t plan.Trial) (results.Record, error) {
 	metrics := &results.Metrics{Result: loadgen.Result{Duration: 1e9, Throughput: 1000}}
 	if m.measures != nil {
 		metrics.Throughput = m.measures(t)
+	}
+	if m.p50 != nil {
+		v := int64(m.p50(t))
+		metrics.Response.P50 = &v
 	}
 	if m.disturbed != nil && m.disturbed(t) {
 		metrics.Machine.Steal = 5e8
@@ -81,7 +88,7 @@ func TestMatrixRunsEveryCellOncePerBlock(t *testing.T) {
 }
 
 func TestDisturbedBlockIsRepeatedWhole(t *testing.T) {
-	p := fourCells(t, 2)
+	p := fourCells(t, 4)
 	for _, c := range []struct {
 		bad  int // attempts of block 0 that are disturbed, by one trial each
 		want []int
@@ -98,14 +105,61 @@ func TestDisturbedBlockIsRepeatedWhole(t *testing.T) {
 			if r.Block == 0 {
 				counts[r.Attempt]++
 			} else if other++; r.Attempt != 0 {
-				t.Errorf("block 1 was not disturbed, but has attempt %d", r.Attempt)
+				t.Errorf("block %d was not disturbed, but has attempt %d", r.Block, r.Attempt)
 			}
 		}
-		if !reflect.DeepEqual(counts, c.want) || other != 4 {
-			t.Errorf("%d disturbed attempts: trials per attempt %v, want %v; block 1 has %d", c.bad, counts, c.want, other)
+		if !reflect.DeepEqual(counts, c.want) || other != 12 {
+			t.Errorf("%d disturbed attempts: trials per attempt %v, want %v; the others have %d", c.bad, counts, c.want, other)
 		}
 		if want := min(c.bad, 2); len(told) != want || want > 0 && !strings.Contains(told[0], "steal") {
 			t.Errorf("%d disturbed attempts: told %q", c.bad, told)
+		}
+	}
+}
+
+// On a machine that is always disturbed, a run takes half as long again and not three times as long.
+func TestRepeatsAreBounded(t *testing.T) {
+	for blocks, want := range map[int]int{1: 2, 5: 8, 6: 9} {
+		m := machine{disturbed: func(plan.Trial) bool { return true }}
+		var log []results.Record
+		if _, err := Drive(t.Context(), Matrix(fourCells(t, blocks)), m.run, keepIn(&log), nil); err != nil {
+			t.Fatal(err)
+		}
+		if len(log) != 4*want || blocks+Repeats(blocks) != want {
+			t.Errorf("%d blocks are %d trials, want %d", blocks, len(log), 4*want)
+		}
+	}
+}
+
+func TestUntilItIsKnown(t *testing.T) {
+	p := fourCells(t, 200)
+	for sd, want := range map[float64]struct {
+		from, to int
+		says     string
+	}{0.001: {4, 7, "known to within 0."}, .1: {20, 60, "known to within 4."}, 1: {200, 200, "200 blocks, which are the most, known to within 2"}} {
+		random := rand.New(rand.NewPCG(1, 2))
+		run := func(effect float64) (int, string) {
+			m := machine{p50: func(x plan.Trial) float64 {
+				v := 1e6 * math.Exp(sd*random.NormFloat64())
+				if x.Cell["connections"] == "2" {
+					v *= effect
+				}
+				return v
+			}}
+			var log []results.Record
+			step, err := Drive(t.Context(), Until(p, .05), m.run, keepIn(&log), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(log) / 4, step.Stop
+		}
+		n, says := run(1)
+		if n < want.from || n > want.to || !strings.Contains(says, want.says) {
+			t.Errorf("scatter %v: %d blocks, %s", sd, n, says)
+		}
+		random = rand.New(rand.NewPCG(1, 2))
+		if m, _ := run(100); m != n {
+			t.Errorf("scatter %v: where there is an effect it takes %d blocks, not %d", sd, m, n)
 		}
 	}
 }

@@ -100,7 +100,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", explain(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), serveCommand(), loadCommand(), targetsCommand(), optionsCommand(), versionCommand())
+	root.AddCommand(runCommand(), serveCommand(), loadCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -93,7 +93,19 @@ func TestUsage(t *testing.T) {
 		{"run --duration 5", []string{"5s"}},
 		{"run -o xml", []string{"table, json, md, csv"}},
 		{"run --name a/b", []string{"slash"}},
-		{"run plan.yaml", []string{`"plan.yaml"`}},
+		{"run no-plan.yaml", []string{"read the plan", "no-plan.yaml"}},
+		{"run a.yaml b.yaml", []string{"one plan file", `"b.yaml"`}},
+		{"run --variant new", []string{"a name, a colon and knobs"}},
+		{"run --variant new:bcklog=1", []string{"--variant new", "did you mean backlog?"}},
+		{"run --variant a:backlog=1 --set backlog=2", []string{"named outside the variants"}},
+		{"run --exclude target", []string{"--exclude", "target=epoll"}},
+		{"run --exclude target=naive", []string{"matches nothing", "blocking, thread"}},
+		{"run --until 5%", []string{"interval=5%"}},
+		{"run --until interval=99%", []string{"between 0.1% and 50%"}},
+		{"run --budget 1s", []string{"one block of 24 cells", "24s or more"}},
+		{"run --budget 1m --blocks 2", []string{"name one"}},
+		{"schema extra", []string{"no argument"}},
+		{"targets --inspect 0", []string{"process id"}},
 		{"run --resume " + dir, []string{dir}},
 		{"run --resume " + dir + " --blocks 3", []string{"--blocks"}},
 		{"load", []string{"one address"}},
@@ -188,7 +200,7 @@ func TestFormats(t *testing.T) {
 				t.Errorf("csv: %v, %d rows", err, len(rows))
 			}
 		default:
-			if n := strings.Count(stdout, "goroutine"); n < 2 {
+			if n := strings.Count(stdout, "goroutine"); n < 1 {
 				t.Errorf("%s: goroutine stands %d times in %s", format, n, stdout)
 			}
 		}
@@ -327,6 +339,7 @@ func TestLists(t *testing.T) {
 		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer"}},
 		{"targets", []string{"blocking", "epoll", "goroutine", "exec:"}},
 		{"targets -o json", []string{`"name":"epoll"`}},
+		{"schema", []string{`"additionalProperties": false`, `"TCP_NODELAY"`}},
 		{"version", []string{"sockbench", "linux"}},
 		{"version -o json", []string{`"version"`}},
 		{"run --help", []string{"--connections", "--set", "--resume", "Examples"}},

@@ -24,113 +24,73 @@ import (
 
 // runFlags are what a run is told beside its knobs.
 type runFlags struct {
-	blocks           int
-	warmup, duration durationFlag
-	seed             uint64
-	name, out        string
-	resume           string
-	dryRun, quiet    bool
-	output           choice
+	planFlags
+	out, resume   string
+	dryRun, quiet bool
+	output        choice
 }
 
 func runCommand() *cobra.Command {
 	var k knobs
 	f := runFlags{output: choice{level: "table", of: []string{"table", "json", "md", "csv"}}}
 	c := &cobra.Command{
-		Use:   "run",
-		Short: "Run a matrix of trials and show what each cell did",
-		Long: `Run every combination of the levels named, several times, in blocks of random order, and show one row for each.
+		Use:   "run [PLAN.yaml]",
+		Short: "Run a matrix of trials, show what each cell did, and say which level helped",
+		Long: `Run every combination of the levels named, several times, in blocks of random order. Show one row for each, and what the
+comparison of trials of one block shows beyond chance.
 
-A knob with several levels (--connections 1,64, --set TCP_NODELAY=off,on) is a factor. With no knob named, the built-in
-plan runs: server models × TCP_NODELAY × ways of writing, 8 connections, in about half a minute.
+A knob with several levels (--connections 1,64, --set TCP_NODELAY=off,on) is a factor. With no plan and no knob named,
+the built-in plan runs: server models × ways of writing × TCP_NODELAY, 8 connections, in a minute and a half. A plan file
+says the same in YAML, see sockbench schema; flags replace its levels.
 
 Every trial is a line of trials.jsonl in the run folder, written before the next one begins; --resume goes on with a
 folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands in for a knob that is not named.`,
 		Example: `  sockbench run
   sockbench run --target epoll,goroutine,blocking --connections 1,8 --set TCP_NODELAY=off,on
   sockbench run --target 'exec: ./server --port {port}' --target epoll --rate 10k,20k --duration 2s
+  sockbench run examples/nagle.yaml --budget 5m
+  sockbench run --variant 'old: backlog=16' --variant 'new: backlog=1024' --until interval=5%
   sockbench run --resume runs/20261123T120000Z-run`,
-		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args:              onePlan,
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(c *cobra.Command, args []string) error {
 			if f.resume != "" {
-				return f.continueRun(c, &k)
+				return f.continueRun(c, &k, args)
 			}
 			k.environment()
-			p, err := f.plan(c, &k)
+			p, err := f.plan(c, &k, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
 			if f.dryRun {
-				return broken(describe(c.OutOrStdout(), p))
+				return broken(describe(c.OutOrStdout(), f.output.level, p, f.foretell(p)))
 			}
 			return f.newRun(c, p)
 		},
 	}
-	c.Flags().IntVar(&f.blocks, "blocks", 6, "how often every cell is run")
-	f.duration, f.warmup = seconds(1), durationFlag(200*time.Millisecond)
-	c.Flags().Var(&f.duration, "duration", "length of a trial's measure phase")
-	c.Flags().Var(&f.warmup, "warmup", "load before the measure phase, which does not count")
-	c.Flags().Uint64Var(&f.seed, "seed", 1, "of the order of trials, arrivals and service times")
-	c.Flags().StringVar(&f.name, "name", "run", "of the run, for its folder")
+	f.planFlags.flags(c)
 	c.Flags().StringVar(&f.out, "out", "", "the run folder, new or empty; default runs/<UTC>-<name>")
 	c.Flags().StringVar(&f.resume, "resume", "", "go on with the run in this folder")
-	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show cells, order and time, and run nothing")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show cells, order, time and precision, and run nothing")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.output.flag(c)
 	k.flags(c)
 	return c
 }
 
-// plan is what the knobs ask for, or the built-in plan where there is none.
-func (f *runFlags) plan(c *cobra.Command, k *knobs) (*plan.Plan, error) {
-	if strings.ContainsAny(f.name, "/\x00") {
-		return nil, fmt.Errorf("--name %q: it becomes part of a folder's name and cannot hold a slash", f.name)
+// onePlan takes a plan file, or nothing.
+func onePlan(c *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return nil
 	}
-	if len(k.named) == 0 {
-		if !c.Flags().Changed("name") {
-			f.name = "default"
-		}
-		if !c.Flags().Changed("duration") {
-			f.duration = durationFlag(350 * time.Millisecond)
-		}
-		if !c.Flags().Changed("warmup") {
-			f.warmup = durationFlag(100 * time.Millisecond)
-		}
-		k.add("target", "blocking", "goroutine", "epoll")
-		k.add("write", "single", "split")
-		k.add("TCP_NODELAY", "off", "on")
-		k.add("connections", "8")
-	}
-	return plan.New(f.name, f.seed, f.blocks, unit.Duration(f.warmup), unit.Duration(f.duration), k.named)
-}
-
-// describe is the dry run.
-func describe(w io.Writer, p *plan.Plan) error {
-	cells := p.Cells()
-	t := term.Table{Columns: []term.Column{{Name: "cell"}}}
-	order := make(map[string][]string)
-	for b := range p.Blocks {
-		for _, trial := range p.Block(b, 0) {
-			key := trial.Cell.String()
-			order[key] = append(order[key], fmt.Sprint(trial.Order+1))
-		}
-	}
-	t.Columns = append(t.Columns, term.Column{Name: "place in each block"})
-	for _, cell := range cells {
-		t.Rows = append(t.Rows, []string{p.Label(cell), strings.Join(order[cell.String()], " ")})
-	}
-	if err := t.Text(w, term.Columns(w)); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%d cells × %d blocks = %d trials of %s + %s, about %s; a block that is disturbed is run again, at most twice\n",
-		len(cells), p.Blocks, len(cells)*p.Blocks, p.Warmup, p.Duration, p.Time(lab.Overhead).Round(time.Second))
-	return err
+	return fmt.Errorf("%s takes one plan file, not %q too; levels are separated by commas without spaces; see %s --help",
+		c.CommandPath(), args[1], c.CommandPath())
 }
 
 func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 	dir := f.out
 	if dir == "" {
-		dir = filepath.Join("runs", time.Now().UTC().Format("20060102T150405Z")+"-"+f.name)
+		dir = filepath.Join("runs", time.Now().UTC().Format("20060102T150405Z")+"-"+p.Name)
 	}
 	fingerprint, err := json.Marshal(machine.Fingerprint())
 	if err != nil {
@@ -138,18 +98,26 @@ func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 	}
 	v := thisVersion()
 	log, err := results.Create(dir, results.Manifest{Versions: map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go},
-		Plan: p, Machine: fingerprint, Started: time.Now().UTC()})
+		Plan: p, Until: unit.Share(f.until), Machine: fingerprint, Started: time.Now().UTC()})
 	if err != nil {
 		return broken(err)
+	}
+	if !f.quiet {
+		if err := paragraphs(c.ErrOrStderr(), f.foretell(p)); err != nil {
+			return broken(errors.Join(err, log.Close()))
+		}
 	}
 	return f.drive(c, p, log, dir, nil)
 }
 
-func (f *runFlags) continueRun(c *cobra.Command, k *knobs) error {
-	for _, name := range []string{"blocks", "duration", "warmup", "seed", "name", "out", "dry-run"} {
+func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error {
+	for _, name := range []string{"blocks", "duration", "warmup", "seed", "name", "variant", "exclude", "budget", "until", "out", "dry-run"} {
 		if c.Flags().Changed(name) {
 			return fmt.Errorf("--%s: --resume takes everything but -o and --quiet from the folder", name)
 		}
+	}
+	if len(args) > 0 {
+		return fmt.Errorf("%s: --resume takes its plan from the folder", args[0])
 	}
 	if len(k.named) > 0 {
 		return fmt.Errorf("%s: --resume takes its knobs from the folder", k.named[0].Knob)
@@ -161,6 +129,7 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs) error {
 	for _, damaged := range done.Damaged {
 		fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
 	}
+	f.until = untilFlag(done.Manifest.Until)
 	return f.drive(c, done.Manifest.Plan, log, f.resume, done.Records)
 }
 
@@ -171,7 +140,7 @@ func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir s
 	defer progress.Close()
 	perTrial := time.Duration(p.Warmup) + time.Duration(p.Duration) + lab.Overhead
 	counting, _ := results.Counting(done)
-	progress.Start(p.Blocks*len(p.Cells()), len(counting), perTrial)
+	progress.Start(f.expected(p)*len(p.Cells()), len(counting), perTrial)
 
 	var l lab.Lab
 	defer l.Close()
@@ -192,12 +161,19 @@ func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir s
 		progress.Trial(p.Label(r.Cell), outcome(&r))
 		return nil
 	}
-	strategy := tuner.Telling(tuner.Matrix(p), func(why string) {
+	strategy := tuner.Matrix(p)
+	if f.until > 0 {
+		strategy = tuner.Until(p, unit.Share(f.until))
+	}
+	strategy = tuner.Telling(strategy, func(why string) {
 		progress.Add(len(p.Cells()))
 		progress.Warn(why)
 	})
-	_, err = tuner.Drive(c.Context(), strategy, runTrial, keep, done)
+	last, err := tuner.Drive(c.Context(), strategy, runTrial, keep, done)
 	progress.Close()
+	if last.Stop != "" && f.until > 0 && !f.quiet {
+		fmt.Fprintln(c.ErrOrStderr(), last.Stop)
+	}
 	if cut := c.Context().Err(); cut != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "%d finished trials are kept in %s; go on with: sockbench run --resume %s\n", len(records), dir, dir)
 		err = cut
@@ -237,64 +213,11 @@ func write(w io.Writer, format string, p *plan.Plan, records []results.Record, d
 	if err != nil {
 		return broken(err)
 	}
-	verdict := "done"
-	return broken(results.Write(w, format, term.Columns(w), p, records, results.Answer{Verdict: verdict, Cells: cells, Run: dir}))
-}
-
-// lost are the targets that could not be started, so that a run does not wait for each of their trials in vain.
-type lost map[string]struct {
-	failed int
-	worked bool
-	last   string
-}
-
-// tries is how often a target that never worked is started.
-const tries = 2
-
-func (l lost) note(r results.Record) {
-	target := r.Spec.Target.Target.String()
-	e := l[target]
-	if r.Metrics != nil {
-		e.worked = true
-	} else if r.Stage == "serve" {
-		e.failed++
-		e.last = r.Error
+	answer := results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Run: dir}
+	if len(answer.Findings) == 0 {
+		answer.Nothing = results.Precision(p, records)
 	}
-	l[target] = e
-}
-
-// record is the trial's failure if its target is lost.
-func (l lost) record(t plan.Trial) (results.Record, bool) {
-	e := l[t.Spec.Target.Target.String()]
-	if e.worked || e.failed < tries {
-		return results.Record{}, false
-	}
-	return results.Record{Schema: results.Schema, Trial: t, Started: time.Now().UTC(), Stage: "serve",
-		Error: fmt.Sprintf("not tried again after %d failures; the last one: %s", e.failed, e.last)}, true
-}
-
-// withoutResult is an error if a target that was named, and not only brought in by "all", gave no result at all.
-func withoutResult(p *plan.Plan, records []results.Record) error {
-	seen, why := map[string]bool{}, map[string]string{}
-	for _, r := range records {
-		target := r.Spec.Target.Target.String()
-		switch {
-		case r.Metrics != nil && r.Metrics.Throughput > 0:
-			seen[target] = true
-		case r.Metrics != nil && why[target] == "":
-			why[target] = "it completed no request"
-		case why[target] == "":
-			why[target] = r.Error
-		}
-	}
-	var errs []error
-	for target, reason := range why {
-		if !seen[target] && !slices.Contains(p.Brought, target) {
-			errs = append(errs, fmt.Errorf("target %s gave no result: %s", target, reason))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
+	return broken(results.Write(w, format, term.Columns(w), p, records, answer))
 }
 
 // waiting says on a terminal that a load of some seconds is running, until it is called.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -22,12 +24,20 @@ type targetView struct {
 
 func targetsCommand() *cobra.Command {
 	output := choice{level: "table", of: []string{"table", "json"}}
+	pid := 0
 	c := &cobra.Command{
 		Use:   "targets",
-		Short: "List the servers that can be put under test",
-		Args:  noArguments,
+		Short: "List the servers that can be put under test, or look into a running one",
+		Long: `List the servers that can be put under test. With --inspect, say of a running process what its server is made of, by
+what the kernel shows of it: which sockets block, which are watched, and what each thread waits for.`,
+		Example: `  sockbench targets
+  sockbench targets --inspect 1234`,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			out := c.OutOrStdout()
+			if c.Flags().Changed("inspect") {
+				return inspect(out, pid, output.level == "json")
+			}
 			var all []targetView
 			t := term.Table{Columns: []term.Column{{Name: "target"}, {Name: "what it is"}, {Name: "known elsewhere as"}, {Name: "limit"}}}
 			for _, e := range targets.All {
@@ -44,6 +54,22 @@ func targetsCommand() *cobra.Command {
 			return t.Text(out, term.Columns(out))
 		},
 	}
+	c.Flags().IntVar(&pid, "inspect", 0, "look into the process with this id instead")
 	output.flag(c)
 	return c
+}
+
+func inspect(out io.Writer, pid int, asJSON bool) error {
+	if pid < 1 {
+		return fmt.Errorf("--inspect %d: name a process id, for example of sockbench serve", pid)
+	}
+	i, err := targets.Inspect(pid)
+	if err != nil {
+		return broken(err)
+	}
+	if asJSON {
+		return broken(json.NewEncoder(out).Encode(i))
+	}
+	_, err = fmt.Fprintln(out, i)
+	return broken(err)
 }

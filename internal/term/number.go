@@ -59,6 +59,14 @@ func Duration(ns float64) string {
 	})
 }
 
+// Count is "1 cell", "2 cells": what takes an s.
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}
+
 // Number writes a count or a rate with three significant digits: 999, 12.3k, 1.20M; small whole numbers are exact.
 func Number(v float64) string {
 	return signed(v, func(v float64) string {

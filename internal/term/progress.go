@@ -44,7 +44,7 @@ func NewProgress(w io.Writer, quiet bool) *Progress {
 // Start announces total trials, of which done have been made before, and how long one is expected to take.
 func (p *Progress) Start(total, done int, perTrial time.Duration) {
 	p.total, p.done, p.perTrial = total, done, perTrial
-	if p.refresh == nil {
+	if p.refresh == nil || done >= total {
 		return
 	}
 	p.screen = mpb.New(mpb.WithOutput(p.out), mpb.WithManualRefresh(p.refresh))

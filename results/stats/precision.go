@@ -37,6 +37,15 @@ func PairsWithin(sigma, share, level float64) int {
 	return max(int(math.Ceil(c*c)), exactly(a))
 }
 
+// Within is PairsWithin's inverse: how far to either side the interval of n pairs reaches; +∞ where n is too few.
+func Within(n int, sigma, level float64) float64 {
+	a := (1 - level) / 2
+	if n < exactly(a) {
+		return math.Inf(1)
+	}
+	return math.Expm1(z(1-a) * math.Sqrt(math.Pi/3) * sigma / math.Sqrt(float64(n)))
+}
+
 // exactly is how many pairs of one sign have a probability of at most a.
 func exactly(a float64) int { return int(math.Ceil(-math.Log2(a))) }
 
