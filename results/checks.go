@@ -41,6 +41,7 @@ var Checks = []Check{
 	{Code: tooFew, Doc: "too few requests for a percentile", Test: fewSamples},
 	{Code: "connections_missing", Doc: "not all connections could be made", Test: connectionsMissing},
 	{Code: "connections_starved", Doc: "some connections were never served", Test: connectionsStarved},
+	{Code: "message_boundaries", Doc: "the server took reads for messages: its replies are not to what was asked", Test: messageBoundaries},
 	{Code: "option_refused", Doc: "the kernel refused a socket option", Test: options(Warn, "unsupported", "denied", "unknown")},
 	{Code: "option_capped", Doc: "a system-wide limit capped a socket option", Test: options(Warn, "capped")},
 	{Code: "option_ignored", Doc: "a socket option was set without an error and reads otherwise", Test: options(Warn, "ignored")},

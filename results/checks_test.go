@@ -1,12 +1,14 @@
 package results
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 )
 
@@ -22,6 +24,13 @@ func engine(idle, spin, server int64) func(*Record) {
 	return func(r *Record) {
 		r.Metrics.Engine = loadgen.EngineUse{Threads: 2, Idle: idle, Spin: spin} // of 2 s
 		r.Metrics.Server.CPUUser, r.Metrics.Server.CPUSystem = server, 0         // of 1 s
+	}
+}
+
+// took is a server that counts so many messages of 68 bytes where so many arrived, in half as many reads.
+func took(conns, counted, arrived int64) func(*Record) {
+	return func(r *Record) {
+		r.Metrics.Handled.Result = targets.Result{Accepts: conns, Requests: counted, Received: 68*arrived + 67, Reads: arrived / 2}
 	}
 }
 
@@ -54,6 +63,8 @@ var cases = []struct {
 	{"few_samples", false, func(r *Record) { r.Metrics.Response.P99 = nil }, nil, Note, "p99"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Attained = 15 }, nil, Warn, "15 of 16"},
 	{"connections_starved", false, func(r *Record) { r.Metrics.Connections.Served = 1 }, nil, Note, "15 of 16"},
+	{"message_boundaries", false, took(2, 1020, 1000), took(2, 1002, 1000), Fail, "for 1020 messages: 1000 messages in 500 reads: 2.00 messages per read, 0.50 reads per message"},
+	{"message_boundaries", false, took(2, 997, 1000), took(2, 998, 1000), Fail, "for 997 messages"},
 	{"option_refused", false, applied(sockopt.Denied), applied(sockopt.Equal), Warn, "server TCP_NODELAY=on"},
 	{"option_refused", false, applied(sockopt.Unsupported), applied(sockopt.ByModel), Warn, "server"},
 	{"option_refused", false, applied(sockopt.Unknown), applied(sockopt.Capped), Warn, "server"},
@@ -103,9 +114,16 @@ func TestChecks(t *testing.T) {
 			t.Errorf("%s: a record that has it is judged %+v, want %s with %q", c.code, d, c.verdict, c.evidence)
 		}
 	}
+	doc, err := os.ReadFile("../docs/reading-the-numbers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range Checks {
 		if !tested[c.Code] {
 			t.Errorf("check %s has no test", c.Code)
+		}
+		if line := "| `" + c.Code + "` | " + c.Doc + " |\n"; !strings.Contains(string(doc), line) {
+			t.Errorf("docs/reading-the-numbers.md does not say: %s", line)
 		}
 	}
 }

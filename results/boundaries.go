@@ -1,0 +1,41 @@
+package results
+
+import (
+	"fmt"
+
+	"github.com/sockbench/sockbench/wire"
+)
+
+// messageBoundaries compares the messages the server counted with those that the bytes it read hold. TCP keeps no
+// boundaries: a server that takes a read for a message counts wrongly as soon as messages arrive in pieces or together.
+// A message cut off at the end of each connection makes no difference.
+func messageBoundaries(r *Record) (Doubt, bool) {
+	h := r.Metrics.Handled
+	size := requestSize(r)
+	if h.Reads == 0 || size == 0 {
+		return Doubt{}, false
+	}
+	whole := h.Received / size
+	perRead := float64(whole) / float64(h.Reads)
+	evidence := fmt.Sprintf("%d messages in %d reads: %.2f messages per read, %.2f reads per message", whole, h.Reads, perRead, 1/perRead)
+	if max(h.Requests-whole, whole-h.Requests) > h.Accepts {
+		return judged(true, Fail, "the server took what it read for %d messages: %s", h.Requests, evidence)
+	}
+	return judged(false, Fail, "%s", evidence)
+}
+
+// requestSize is the bytes of a request on the wire; 0: not known.
+func requestSize(r *Record) int64 {
+	s := r.Spec.Load
+	f, err := wire.Find(string(s.Framing))
+	if err != nil {
+		return 0
+	}
+	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	if f.Check(p) != nil {
+		return 0
+	}
+	var frame wire.Frame
+	f.Client(p).Put(&frame, wire.Message{Size: p.Request, Reply: p.Reply})
+	return frame.Len()
+}
