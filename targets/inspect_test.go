@@ -178,7 +178,7 @@ func TestInspectNobody(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if i, err := targets.Inspect(cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if i, err := targets.Inspect(cmd.Process.Pid); err == nil || !strings.Contains(err.Error(), "no such process") {
 		t.Errorf("a process that has ended: %s, %v", i, err)
 	}
 }

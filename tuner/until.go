@@ -5,13 +5,12 @@ import (
 
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
-	"github.com/sockbench/sockbench/unit"
 )
 
 // Until is Matrix that ends before its last block once the least certain effect is known to within share (0.05: 5 %) to
 // either side. It asks how far trials scatter, never how large an effect is: a run that stopped at an effect it liked
 // would find too many.
-func Until(p *plan.Plan, share unit.Share) Strategy { return until{matrix{p}, float64(share)} }
+func Until(p *plan.Plan, share float64) Strategy { return until{matrix{p}, share} }
 
 type until struct {
 	matrix

@@ -163,7 +163,7 @@ func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir s
 	}
 	strategy := tuner.Matrix(p)
 	if f.until > 0 {
-		strategy = tuner.Until(p, unit.Share(f.until))
+		strategy = tuner.Until(p, float64(f.until))
 	}
 	strategy = tuner.Telling(strategy, func(why string) {
 		progress.Add(len(p.Cells()))

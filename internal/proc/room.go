@@ -263,6 +263,10 @@ func (r *Room) leftovers() error {
 	return nil
 }
 
+// killLimit is how long a killed room may take: its end waits for that of everything in its namespaces, which a machine
+// short of CPU time puts off. A run is lost with a room that does not end.
+const killLimit = 10 * time.Second
+
 // force ends a room that does not do it by itself, because it is stopped. It goes last: until then it keeps the orphans.
 func (r *Room) force() error {
 	room := r.cmd.Process.Pid
@@ -276,8 +280,8 @@ func (r *Room) force() error {
 	select {
 	case <-r.gone:
 		return nil
-	case <-time.After(50 * time.Millisecond):
-		return fmt.Errorf("process %d does not end", room)
+	case <-time.After(killLimit):
+		return fmt.Errorf("process %d does not end %s after SIGKILL", room, killLimit)
 	}
 }
 
