@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"runtime"
@@ -66,20 +67,35 @@ func TestOpenLoop(t *testing.T) {
 // A server that answers nobody for a known time S: the share of response times above x is (S − x) / T, though hardly
 // any request was under way at one time. This is what coordinated omission hides.
 func TestStallIsSeenWhole(t *testing.T) {
+	const tries = 3 // the machine may stall too, at the same time or after
+	for try := 1; ; try++ {
+		wrong := stall(t)
+		if wrong == "" {
+			return
+		}
+		if t.Logf("try %d: %s", try, wrong); try == tries {
+			t.FailNow()
+		}
+	}
+}
+
+// stall says what is wrong with what is seen of a stall of 200 ms; "": nothing.
+func stall(t *testing.T) string {
 	f := &faulty{}
 	s := spec()
 	s.Rate, s.Duration, s.Connections = 2000, 1e9, 4
 	to := serve(t, f)
-	var stalled time.Duration
+	stalls := make(chan time.Duration, 1)
 	go func() {
 		time.Sleep(400 * time.Millisecond)
 		f.hold.Lock()
 		began := time.Now()
 		time.Sleep(200 * time.Millisecond)
-		stalled = time.Since(began)
+		stalls <- time.Since(began)
 		f.hold.Unlock()
 	}()
 	r, l := drive(t, s, Place{To: to, Samples: 10_000}, 5*time.Second)
+	stalled := <-stalls
 	samples, _ := l.Samples()
 	for _, x := range []time.Duration{50e6, 100e6, 150e6} {
 		above := 0
@@ -90,12 +106,13 @@ func TestStallIsSeenWhole(t *testing.T) {
 		}
 		got, want := float64(above)/float64(len(samples)), float64(stalled-x)/1e9
 		if math.Abs(got-want) > .1*want {
-			t.Errorf("%.4f of the response times are above %v, want %.4f", got, x, want)
+			return fmt.Sprintf("%.4f of the response times are above %v, want %.4f", got, x, want)
 		}
 	}
 	if r.QueueWait.Max < int64(stalled)/2 {
-		t.Errorf("the longest queue wait is %v after a stall of %v", time.Duration(r.QueueWait.Max), stalled)
+		return fmt.Sprintf("the longest queue wait is %v after a stall of %v", time.Duration(r.QueueWait.Max), stalled)
 	}
+	return ""
 }
 
 func TestSamplesAddUp(t *testing.T) {
