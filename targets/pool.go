@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/sockbench/sockbench/internal/clock"
 )
 
@@ -33,7 +31,6 @@ var poolEntry = Entry{
 		}
 		m := &pool{
 			threaded: t, workers: s.pool(), queue: make(chan waiting, queueMax),
-			waits: hdrhistogram.New(1, waitMax, 3),
 		}
 		return t.env.serve(ctx, t.addr, m), nil
 	},
@@ -43,17 +40,15 @@ const (
 	workers    = 8     // of Spec.Workers 0
 	workersMax = 9_000 // Go ends a process of 10,000 threads
 	queueMax   = 1024
-	waitMax    = 60e9 // ns
 )
 
 type pool struct {
 	*threaded
 	workers int
 	queue   chan waiting
-	high    int // most connections in queue
 
-	waitMu sync.Mutex
-	waits  *hdrhistogram.Histogram // ns
+	toldMu sync.Mutex
+	told   Queue
 }
 
 // waiting is a connection in the queue.
@@ -64,11 +59,9 @@ type waiting struct {
 
 // Queue is how long connections waited for a worker, from accept; most wait next to nothing while workers are free.
 type Queue struct {
-	High  int   `json:"high"` // most that waited at one time
-	Count int64 `json:"count"`
-	Mean  int64 `json:"mean_ns"`
-	P50   int64 `json:"p50_ns"`
-	P99   int64 `json:"p99_ns"`
+	High  int   `json:"high"`  // most that waited at one time
+	Count int64 `json:"count"` // connections that a worker took
+	Sum   int64 `json:"sum_ns"`
 	Max   int64 `json:"max_ns"`
 }
 
@@ -81,17 +74,16 @@ func (m *pool) run() {
 	}
 	m.accepts(func(s *Session) {
 		m.queue <- waiting{s, clock.Now()}
-		m.high = max(m.high, len(m.queue))
+		m.toldMu.Lock()
+		m.told.High = max(m.told.High, len(m.queue))
+		m.toldMu.Unlock()
 	})
 	m.release(m.listener)
 	close(m.queue)
 	wg.Wait()
 	m.env.mu.Lock()
 	defer m.env.mu.Unlock()
-	m.env.total.Queue = Queue{
-		High: m.high, Count: m.waits.TotalCount(), Mean: int64(m.waits.Mean()),
-		P50: m.waits.ValueAtQuantile(50), P99: m.waits.ValueAtQuantile(99), Max: m.waits.Max(),
-	}
+	m.env.total.Queue = m.told
 }
 
 // work serves what is in the queue. After a stop that is still every connection accepted.
@@ -105,7 +97,9 @@ func (m *pool) work() {
 }
 
 func (m *pool) waited(ns int64) {
-	m.waitMu.Lock()
-	defer m.waitMu.Unlock()
-	_ = m.waits.RecordValue(min(ns, waitMax)) // within its range it cannot fail
+	m.toldMu.Lock()
+	defer m.toldMu.Unlock()
+	m.told.Count++
+	m.told.Sum += ns
+	m.told.Max = max(m.told.Max, ns)
 }
