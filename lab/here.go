@@ -29,7 +29,7 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 	}
 	defer load.Close()
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
-	watch := l.watch(w)
+	watch := l.watch(w, 0)
 	r, side, err := Drive(ctx, load, w)
 	if err != nil {
 		return rec, nil, err

@@ -127,8 +127,12 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 			return
 		}
 		// A busy scheduler wakes this goroutine some milliseconds late: what was used in the time between the two
-		// looks is scaled to the window.
-		out <- side(u0, u1, float64(w.End-w.Measure)/float64(max(ended-began, 1)))
+		// looks is scaled to the window. Where that is mostly another time, nothing is said.
+		scale := float64(w.End-w.Measure) / float64(max(ended-began, 1))
+		if scale > 1.25 || scale < 0.8 {
+			scale = 0
+		}
+		out <- side(u0, u1, scale)
 	}()
 	return out
 }

@@ -99,7 +99,7 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 			return &stageError{"measure", err}
 		}
 	}
-	watch := l.watch(w)
+	watch := l.watch(w, server.part.PID())
 	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, server)
 	if err != nil {
 		return server.blamed(err)
@@ -122,6 +122,7 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	m.Server = served.Done.Side
 	m.Server.CPUs = g.cpus[plan.Server]
 	if !entry.Foreign {
+		m.Server.CPUUser, m.Server.CPUSystem = seen.user, seen.system
 		m.Handled = results.Handled{Result: *served.Done.Server}
 	}
 	m.Machine.Namespace = namespace(room.Isolation())
@@ -174,11 +175,13 @@ type observed struct {
 	before, after machine.Snapshot
 	machine       results.Machine
 	parent        int64 // CPU of this process
+	user, system  int64 // CPU of the server's process, scaled to the window
 	err           error
 }
 
-// watch looks at the machine when the measure phase begins and ends.
-func (l *Lab) watch(w loadgen.Window) <-chan observed {
+// watch looks at the machine, and at the process that is the server or its keeper, when the measure phase begins and
+// ends; pid 0 is none. The server itself would look late where thousands of its threads want to run.
+func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 	out := make(chan observed, 1)
 	awake := l.awake
 	look := func() (s machine.Snapshot, keepAwake int64, u proc.Usage, err error) {
@@ -191,8 +194,12 @@ func (l *Lab) watch(w loadgen.Window) <-chan observed {
 		var o observed
 		clock.Sleep(w.Measure)
 		before, awake0, u0, err := look()
+		user0, system0 := proc.CPUOf(pid)
 		clock.Sleep(w.End)
 		after, awake1, u1, err1 := look()
+		user1, system1 := proc.CPUOf(pid)
+		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
+		o.user, o.system = int64(float64(user1-user0)*scale), int64(float64(system1-system0)*scale)
 		o.err = errors.Join(err, err1)
 		o.before, o.after = before, after
 		o.parent = int64(u1.User + u1.System - u0.User - u0.System)

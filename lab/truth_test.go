@@ -3,12 +3,16 @@ package lab
 import (
 	"fmt"
 	"math"
+	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/clock"
 )
@@ -73,6 +77,42 @@ func TestStall(t *testing.T) {
 	if m.Offered != 4000 || m.Completed != 4000 {
 		t.Errorf("offered %d, completed %d, want 4000", m.Offered, m.Completed)
 	}
+}
+
+// A server cannot have used more CPU time than there was, however late it would have looked at the clock itself: with
+// thousands of threads it gets to it when the measure phase is over.
+func TestServerCPUIsThatOfTheWindow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts 3,000 threads; run without -short")
+	}
+	const threads = 3000
+	if most := mostThreads(t); most < threads+1000 {
+		t.Skipf("it takes %d threads, and this machine allows %d: RLIMIT_NPROC, or the cgroup's pids.max", threads, most)
+	}
+	var l Lab
+	defer l.Close()
+	const T = 500 * time.Millisecond
+	m := run(t, &l, 200*time.Millisecond, T, "target", "thread", "connections", fmt.Sprint(threads)).Metrics
+	cpus := max(len(m.Server.CPUs), 1)
+	if used := time.Duration(m.Server.CPUUser + m.Server.CPUSystem); used < T/4 || used > time.Duration(cpus)*T*11/10 {
+		t.Errorf("a server that is never idle used %v of %d CPUs in %v", used, cpus, T)
+	}
+}
+
+// mostThreads is how many this user may have.
+func mostThreads(t *testing.T) uint64 {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
+		t.Fatal(err)
+	}
+	most := limit.Cur
+	if text, err := os.ReadFile("/sys/fs/cgroup/pids.max"); err == nil {
+		if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			most = min(most, n)
+		}
+	}
+	return most
 }
 
 // At 120 % of what a server can do, throughput is what it can do, and the backlog is the rest.

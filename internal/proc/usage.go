@@ -66,6 +66,13 @@ func TreeUsage(pids []int) (u Usage) {
 	return u
 }
 
+// CPUOf is the CPU time of one process, in two system calls: for those who look at an instant. Zero if it has ended.
+func CPUOf(pid int) (user, system time.Duration) {
+	var u Usage
+	u.addCPU(pid)
+	return u.User, u.System
+}
+
 // tick is the unit of times in /proc, the same on all architectures that Go runs on.
 const tick = 10 * time.Millisecond
 
