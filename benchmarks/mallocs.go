@@ -63,7 +63,7 @@ func countMallocs(ctx context.Context, out io.Writer, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes an address", countMode)
 	}
-	s := loadgen.Spec{Workload: "rr", Framing: "fixed", Connections: 64, Arrivals: "poisson", Dispatch: "idle", Request: 64, Reply: 64,
+	s := loadgen.Spec{Workload: "rr", Framing: "fixed", Connections: 64, Arrivals: loadgen.Arrivals{Law: "poisson"}, Dispatch: "idle", Request: 64, Reply: 64,
 		Write: "single", Engine: "epoll", Pace: "exact", ConnectTimeout: unit.Duration(3 * time.Second), RequestTimeout: unit.Duration(5 * time.Second),
 		Warmup: unit.Duration(200 * time.Millisecond), Duration: unit.Duration(time.Second)}
 	l, err := loadgen.Connect(ctx, s, loadgen.Place{To: args[0], Seed: 1})

@@ -23,6 +23,9 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 		return rec, nil, err
 	}
 	place.Threads = max(len(g.cpus[plan.Client]), 1)
+	if place.Trace, err = loadgen.ReadTrace(s.Load); err != nil {
+		return rec, nil, err
+	}
 	load, err := loadgen.Connect(ctx, s.Load, place)
 	if err != nil {
 		return rec, nil, err

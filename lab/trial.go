@@ -26,7 +26,7 @@ const (
 
 // drainTime is the longest drain: in a closed loop hardly anything is under way, in an open one a whole backlog may be.
 func drainTime(s loadgen.Spec) time.Duration {
-	if s.Rate > 0 {
+	if s.OpenLoop() {
 		return time.Duration(s.RequestTimeout)
 	}
 	return closedDrain
@@ -309,7 +309,11 @@ func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64) (string, er
 
 // connect lets the client connect everything.
 func (p *party) connect(ctx context.Context, s plan.Spec, addr string, seed uint64, threads int) error {
-	if err := p.send(Message{Load: &Load{s.Load, loadgen.Place{To: addr, Seed: seed, Threads: threads}}}); err != nil {
+	trace, err := loadgen.ReadTrace(s.Load)
+	if err != nil {
+		return &stageError{"connect", err}
+	}
+	if err := p.send(Message{Load: &Load{s.Load, loadgen.Place{To: addr, Seed: seed, Threads: threads, Trace: trace}}}); err != nil {
 		return &stageError{"connect", err}
 	}
 	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(1+s.Load.Connections/512) + slack

@@ -25,8 +25,10 @@ func (s *Spec) Check() error {
 	bad(oneOf("write", s.Write, Writes))
 	bad(oneOf("pace", s.Pace, Paces))
 	bad(oneOf("dispatch", s.Dispatch, Dispatches))
-	if _, err := findLaw(s.Arrivals); err != nil {
+	if _, _, err := s.Arrivals.find(); err != nil {
 		bad(err)
+	} else if mean, sets := s.Arrivals.SetsRate(); sets && s.Rate != 0 && s.Rate != mean {
+		bad(fmt.Errorf("arrivals %s set the rate themselves: rate %s cannot be asked for beside them", s.Arrivals, s.Rate))
 	}
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
@@ -205,9 +207,10 @@ func (l *Load) Sockets() sockopt.Sockets { return l.tally.Report() }
 
 // schedule is the shard's part of the asked arrivals, or nil in a closed loop.
 func (l *Load) schedule(shard int, w Window) Schedule {
-	law, err := findLaw(l.spec.Arrivals)
-	if l.spec.Rate == 0 || err != nil { // the name was checked by Connect
+	_, law, err := l.spec.Arrivals.find()
+	if !l.spec.OpenLoop() || err != nil { // they were checked by Connect
 		return nil
 	}
-	return law.New(l.spec.Rate, time.Duration(w.End-w.Start), l.place.Seed, shard, l.place.Threads)
+	return law.schedule(Demand{Rate: l.spec.Rate, Length: time.Duration(w.End - w.Start), Seed: l.place.Seed, Shard: shard, Of: l.place.Threads,
+		Trace: l.place.Trace})
 }

@@ -15,8 +15,8 @@ type Spec struct {
 	Workload       unit.Word         `json:"workload"`
 	Framing        unit.Word         `json:"framing"`
 	Connections    unit.Count        `json:"connections"`
-	Rate           unit.Rate         `json:"rate"` // 0: closed loop
-	Arrivals       unit.Word         `json:"arrivals"`
+	Rate           unit.Rate         `json:"rate"` // 0: closed loop, unless the arrivals set the rate
+	Arrivals       Arrivals          `json:"arrivals"`
 	Dispatch       unit.Word         `json:"dispatch"`
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
@@ -32,10 +32,11 @@ type Spec struct {
 
 // Place is what only the trial knows.
 type Place struct {
-	To      string `json:"to"`                // "tcp://10.0.0.5:9000"
-	Seed    uint64 `json:"seed"`              // of the block: every arm sees the same arrivals
-	Threads int    `json:"threads"`           // engines, one per client CPU; 0: one
-	Samples int    `json:"samples,omitempty"` // most lines of the sample file; 0: none
+	To      string          `json:"to"`                // "tcp://10.0.0.5:9000"
+	Seed    uint64          `json:"seed"`              // of the block: every arm sees the same arrivals
+	Threads int             `json:"threads"`           // engines, one per client CPU; 0: one
+	Samples int             `json:"samples,omitempty"` // most lines of the sample file; 0: none
+	Trace   []time.Duration `json:"trace,omitempty"`   // what ReadTrace read
 }
 
 // Window is the trial's phases in CLOCK_MONOTONIC nanoseconds, fixed before the first request.

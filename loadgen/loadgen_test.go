@@ -117,7 +117,7 @@ func stall(t *testing.T) string {
 
 func TestSamplesAddUp(t *testing.T) {
 	s := spec()
-	s.Rate, s.RequestTimeout, s.Arrivals = 2000, 30e6, "poisson"
+	s.Rate, s.RequestTimeout, s.Arrivals = 2000, 30e6, Arrivals{Law: "poisson"}
 	f := &faulty{reply: func(n int, _ *wire.Message) bool { return n < 20 }} // then it falls silent
 	r, l := drive(t, s, Place{To: serve(t, f), Samples: 10_000}, 100*time.Millisecond)
 	samples, dropped := l.Samples()
@@ -257,7 +257,7 @@ func TestConnectFails(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	s := spec()
-	s.Workload, s.Engine, s.Write, s.Pace, s.Arrivals, s.Framing, s.Dispatch = "x", "x", "x", "x", "x", "x", "x"
+	s.Workload, s.Engine, s.Write, s.Pace, s.Arrivals.Law, s.Framing, s.Dispatch = "x", "x", "x", "x", "x", "x", "x"
 	s.Connections, s.Duration, s.ConnectTimeout, s.RequestTimeout = 0, 0, 0, 0
 	err := s.Check()
 	if err == nil || strings.Count(err.Error(), "\n") != 10 {

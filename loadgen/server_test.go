@@ -110,7 +110,7 @@ func (f *faulty) conn(c *net.TCPConn) {
 
 // spec is a load that suits most tests.
 func spec() Spec {
-	return Spec{Workload: "rr", Framing: "length", Connections: 4, Arrivals: "constant", Dispatch: "idle", Request: 64, Reply: 64,
+	return Spec{Workload: "rr", Framing: "length", Connections: 4, Arrivals: Arrivals{Law: "constant"}, Dispatch: "idle", Request: 64, Reply: 64,
 		Write: "single", Engine: "epoll", Pace: "exact", ConnectTimeout: 1e9, RequestTimeout: 5e9, Warmup: 20e6, Duration: 200e6}
 }
 

@@ -44,6 +44,12 @@ func TestErrors(t *testing.T) {
 		{[]string{"request_timeout=0"}, []string{"request_timeout=0", "5s"}},
 		{[]string{"connect_timeout=0"}, []string{"connect_timeout=0", "5s"}},
 		{[]string{"arrivals=constant"}, []string{"arrivals=constant", "open loop only", "rate=20k"}},
+		{[]string{"arrivals=possion", "rate=20k"}, []string{"arrivals=possion", "choose one of poisson", "did you mean poisson?"}},
+		{[]string{"arrivals=ramp:5k"}, []string{"arrivals=ramp:5k", "a ramp is two rates, as ramp:1k-20k"}},
+		{[]string{"arrivals=burst:16"}, []string{"arrivals=burst:16", "open loop only", "rate=20k"}},
+		{[]string{"arrivals=ramp:1k-20k", "rate=10k"}, []string{"rate=10k,arrivals=ramp:1k-20k: ramp sets the rate itself: leave rate out, or name its mean, rate=10.5k"}},
+		{[]string{"arrivals=steps:1k,2k", "rate=none"}, []string{"rate=none,arrivals=steps:1k,2k", "leave rate out", "rate=1.5k"}},
+		{[]string{"arrivals=trace:/x#0123456789abcdef", "rate=10k"}, []string{"rate=10k,arrivals=trace:/x#0123456789abcdef: trace sets the rate itself: leave rate out"}},
 		{[]string{"rate=none|20k", "pace=cheap", "dispatch=idle"}, []string{"rate=none,pace=cheap,dispatch=idle", "open loop only"}},
 		{[]string{"target=epoll|addr: tcp://127.0.0.1:9", "service_time=50us"}, []string{"target=addr: tcp://127.0.0.1:9,service_time=50us", "inside the server"}},
 		{[]string{"target=addr: tcp://127.0.0.1:9", "TCP_NODELAY=on"}, []string{"target=addr: tcp://127.0.0.1:9,TCP_NODELAY=on", "write client.TCP_NODELAY"}},
@@ -74,6 +80,7 @@ func TestErrors(t *testing.T) {
 func TestAllowed(t *testing.T) {
 	for _, knobs := range [][]string{
 		{"rate=20k", "arrivals=constant", "pace=cheap", "dispatch=idle"},
+		{"arrivals=ramp:1k-20k", "pace=cheap", "dispatch=idle"}, {"arrivals=ramp:5k-15k|steps:5k,15k|poisson|burst:10", "rate=10k"},
 		{"client.TCP_NODELAY=on", "server.TCP_NODELAY=off"},
 		{"target=addr: tcp://127.0.0.1:9", "client.TCP_NODELAY=on", "TCP_SYNCNT=2", "SO_RCVBUF=default"},
 		{"SO_RCVTIMEO=1s"}, // inert on non-blocking sockets, which shows at run time

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding"
+	"strings"
 
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/targets"
@@ -45,10 +46,10 @@ var Knobs = []Knob{
 		Help:   "connections that carry requests",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Connections} }},
 	{Name: "rate", Default: none,
-		Help:   "requests offered per second, whatever the replies do; none: a closed loop",
+		Help:   "requests offered per second, whatever the replies do; none: a closed loop, unless the arrivals set the rate",
 		Fields: func(s *Spec) []Text { return []Text{(*offered)(&s.Load.Rate)} }},
-	{Name: "arrivals", Default: "poisson", Values: arrivals, OpenLoop: true,
-		Help:   "when the requests of an open loop are due",
+	{Name: "arrivals", Default: "poisson", Values: arrivals, Open: true, Commas: true, OpenLoop: true,
+		Help:   "when the requests of an open loop are due: " + arrivalForms(),
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Arrivals} }},
 	{Name: "dispatch", Default: "idle", Values: words(loadgen.Dispatches...), OpenLoop: true,
 		Help:   "which connection takes a request that is due: idle is the first free one, and with none free the first that becomes so",
@@ -134,10 +135,26 @@ func workloads() []string {
 
 func arrivals() []string {
 	var names []string
-	for _, l := range loadgen.Arrivals {
+	for _, l := range loadgen.Laws {
+		if l.Example != "" {
+			l.Name += ":"
+		}
 		names = append(names, l.Name)
 	}
 	return names
+}
+
+// arrivalForms lists how arrivals are written, those that need no rate last.
+func arrivalForms() string {
+	var with, without []string
+	for _, l := range loadgen.Laws {
+		if l.SetsRate {
+			without = append(without, l.Form())
+		} else {
+			with = append(with, l.Form())
+		}
+	}
+	return strings.Join(with, ", ") + "; or with a rate of their own: " + strings.Join(without, "; ")
 }
 
 func words(w ...string) func() []string { return func() []string { return w } }

@@ -125,8 +125,8 @@ func (k Knob) set(s *Spec, level Level) error {
 	}
 	for _, f := range k.Fields(s) {
 		if err := f.UnmarshalText([]byte(level)); err != nil {
-			if k.Values == nil {
-				return err
+			if k.Values == nil || slices.ContainsFunc(k.Values(), func(v string) bool { return strings.HasSuffix(v, ":") && strings.HasPrefix(level, v) }) {
+				return err // which is about the argument
 			}
 			return errors.New(err.Error() + near.Suggest(level, k.Values()))
 		}

@@ -65,6 +65,8 @@ func TestCanonicalLevels(t *testing.T) {
 	for _, c := range []struct{ knob, level, want string }{
 		{"target", " epoll ", "epoll"}, {"target", "default", "epoll"}, {"target", "addr:tcp://127.0.0.1:9", "addr: tcp://127.0.0.1:9"},
 		{"rate", "20000", "20k"}, {"rate", "0", "none"}, {"rate", "none", "none"}, {"rate", "default", "none"},
+		{"arrivals", "default", "poisson"}, {"arrivals", "burst:1k", "burst:1000"}, {"arrivals", "ramp:1000-20k", "ramp:1k-20k"},
+		{"arrivals", " steps:1000, 2k/s,0 ", "steps:1k,2k,0"}, {"arrivals", "trace:/x#0123456789abcdef", "trace:/x#0123456789abcdef"},
 		{"request", "1024", "1KiB"}, {"connections", "1k", "1000"}, {"keep_awake", "yes", "on"}, {"real_time", "0", "off"},
 		{"service_time", "exp:1000us", "exp:1ms"}, {"request_timeout", "5000ms", "5s"},
 		{"cpus", "client=3,1,2;server=0", "server=0;client=1-3"}, {"cpus", "default", "default"}, {"cpus", "server=0-1,5,5", "server=0,1,5"},

@@ -21,7 +21,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, splittable, connected, timeouts, openLoop, inside, serverOptions, elsewhere}
+var rules = []rule{sizes, splittable, connected, timeouts, openLoop, oneRate, inside, serverOptions, elsewhere}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -102,7 +102,7 @@ func timeouts(s subject) (knobs []string, sentence string) {
 }
 
 func openLoop(s subject) (knobs []string, sentence string) {
-	if s.spec.Load.Rate > 0 {
+	if s.spec.Load.OpenLoop() {
 		return nil, ""
 	}
 	for _, knob := range s.named {
@@ -114,6 +114,20 @@ func openLoop(s subject) (knobs []string, sentence string) {
 		return nil, ""
 	}
 	return append([]string{"rate"}, knobs...), "it acts in an open loop only: name a rate, for example rate=20k"
+}
+
+// oneRate refuses a rate beside arrivals that set another one.
+func oneRate(s subject) ([]string, string) {
+	arrivals := s.spec.Load.Arrivals
+	mean, sets := arrivals.SetsRate()
+	if _, named := s.cell["rate"]; !named || !sets || mean > 0 && s.spec.Load.Rate == mean {
+		return nil, ""
+	}
+	sentence := fmt.Sprintf("%s sets the rate itself: leave rate out", arrivals.Law)
+	if mean > 0 {
+		sentence += fmt.Sprintf(", or name its mean, rate=%s", mean)
+	}
+	return []string{"rate", "arrivals"}, sentence
 }
 
 // inside refuses knobs that act inside the server where the target does not let them.

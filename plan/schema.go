@@ -67,7 +67,7 @@ func Schema() []byte {
 func levels(k Knob) object {
 	s := object{"description": k.Help, "default": k.Default}
 	types := []string{"string", "number", "boolean"} // a scalar is taken as written, whatever YAML takes it for
-	if k.Commas && k.Name != "target" {
+	if k.Commas && k.Values == nil {
 		types = append(types, "object") // which is k=v,k=v
 	}
 	open := object{"type": types}

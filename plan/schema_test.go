@@ -63,7 +63,7 @@ func TestSchemaIsASchema(t *testing.T) {
 // must not underline, and words that it does not know, it should.
 func TestSchemaAgreesWithKnobs(t *testing.T) {
 	levels := []string{"default", "on", "off", "true", "false", "yes", "no", "0", "1", "64", "1.5", "16KiB", "1s", "50us", "exp:50us",
-		"sleep:exp:5ms", "none", "20k", "300/s", "on@each_read", "16KiB@established", "cubic", "server=0;client=1", "'addr: tcp://h:1'", "'64'"}
+		"sleep:exp:5ms", "none", "20k", "300/s", "on@each_read", "16KiB@established", "cubic", "server=0;client=1", "'addr: tcp://h:1'", "'64'", "ramp:1k-2k", "'steps:1k,2k'"}
 	for _, k := range Knobs {
 		if k.Values != nil {
 			levels = append(levels, k.Values()...)

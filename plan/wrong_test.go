@@ -123,6 +123,8 @@ var wrong = [][]string{
 		`1:25: write=split,request=1: one byte cannot be split: make request 2 or more`},
 	{"fixed:\n  arrivals: constant",
 		`2:13: arrivals=constant: it acts in an open loop only: name a rate, for example rate=20k`},
+	{"fixed:\n  rate: 10k\nfactors:\n  arrivals: [poisson, 'steps:5k,20k']",
+		`4:23: rate=10k,arrivals=steps:5k,20k: steps sets the rate itself: leave rate out, or name its mean, rate=12.5k`},
 	{"factors: {target: [epoll, 'addr: tcp://h:1']}\nfixed: {service_time: 50us}",
 		`2:23: target=addr: tcp://h:1,service_time=50us: it acts inside the server, and on target addr it cannot act: leave it out`},
 	{"factors: {target: [pool, epoll]}\nfixed: {workers: 4}",

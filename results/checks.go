@@ -112,7 +112,7 @@ func throttled(r *Record) (Doubt, bool) {
 }
 
 // open says whether the record is of an open loop.
-func open(r *Record) bool { return r.Spec.Load.Rate > 0 }
+func open(r *Record) bool { return r.Spec.Load.OpenLoop() }
 
 // sendsLate judges open loops only: a closed loop has no schedule to be late for.
 func sendsLate(r *Record) (Doubt, bool) {

@@ -172,7 +172,7 @@ func (s *study) command(e *effect, better, worse plan.Level) string {
 			levels = []plan.Level{e.at}
 		}
 		colon := func(level plan.Level) bool { return strings.Contains(level, ":") }
-		if !k.Commas || f.Knob == "target" && !slices.ContainsFunc(levels, colon) {
+		if !k.Commas || k.Values != nil && !slices.ContainsFunc(levels, colon) {
 			levels = []plan.Level{strings.Join(levels, ",")}
 		}
 		for _, level := range levels {

@@ -46,9 +46,9 @@ func (f knobFlag) Set(s string) error {
 	return nil
 }
 
-// split cuts "a,b" into levels, unless the knob's levels hold commas themselves. Bare target names do not.
+// split cuts "a,b" into levels, unless the knob's levels hold commas themselves. Bare names do not.
 func split(k plan.Knob, text string) []string {
-	if k.Commas && (k.Name != "target" || strings.Contains(text, ":")) {
+	if k.Commas && (k.Values == nil || strings.Contains(text, ":")) {
 		return []string{text}
 	}
 	levels := strings.Split(text, ",")

@@ -31,7 +31,9 @@ func loadCommand() *cobra.Command {
 		Long: `Drive one server with load and say what came of it. ADDRESS is HOST:PORT or tcp://HOST:PORT.
 
 Without --rate it is a closed loop: every connection sends its next request when it has its reply. With --rate it is an
-open loop: requests fall due whatever the server does, and latency counts from when they do.`,
+open loop: requests fall due whatever the server does, and latency counts from when they do. --arrivals says when:
+
+` + arrivalLaws(),
 		Example: `  sockbench load 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --connections 50 --samples requests.csv -o json`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -89,6 +91,19 @@ open loop: requests fall due whatever the server does, and latency counts from w
 	c.Flags().StringVar(&samples, "samples", "", "write one line for each request to this file, at most 1,000,000")
 	output.flag(c)
 	return c
+}
+
+// arrivalLaws lists the arrival laws for people.
+func arrivalLaws() string {
+	var b strings.Builder
+	for _, l := range loadgen.Laws {
+		fmt.Fprintf(&b, "  %-16s %s", l.Form(), l.Doc)
+		if l.SetsRate {
+			b.WriteString("; without --rate")
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func writeSamples(c *cobra.Command, file *os.File, l *loadgen.Load) error {
