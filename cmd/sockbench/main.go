@@ -89,7 +89,8 @@ result what could not be trusted.`,
   sockbench run --target epoll,goroutine --connections 1,64 --set TCP_NODELAY=off,on
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
   sockbench serve --target goroutine --listen 127.0.0.1:9000
-  sockbench load 127.0.0.1:9000 --rate 20k --duration 10s`,
+  sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
+  sockbench scan localhost --ports 1-10000`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArguments,
@@ -100,7 +101,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", explain(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), serveCommand(), loadCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -63,10 +63,12 @@ func (p *Progress) Add(n int) {
 }
 
 // Trial says that one is done.
-func (p *Progress) Trial(label, result string) {
-	if p.done++; p.done > p.total {
-		p.total = p.done
-	}
+func (p *Progress) Trial(label, result string) { p.Reach(p.done+1, p.perTrial, label, result) }
+
+// Reach says that done are done, and how long each of the others is expected to take.
+func (p *Progress) Reach(done int, each time.Duration, label, result string) {
+	p.done, p.perTrial = done, each
+	p.total = max(p.total, done)
 	label, result = plainCell(label), plainCell(result)
 	switch {
 	case p.bar != nil:

@@ -38,6 +38,21 @@ func TestProgressOffTerminal(t *testing.T) {
 	}
 }
 
+func TestReach(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewProgress(f, false)
+	p.Start(1000, 0, time.Hour)
+	p.Reach(400, 10*time.Millisecond, "2 open", "398 closed")
+	p.Reach(1001, time.Second, "2 open", "999 closed")
+	got, _ := os.ReadFile(f.Name())
+	if want := "[400/1000] 2 open  398 closed  eta 6s\n[1001/1001] 2 open  999 closed  eta 0s\n"; string(got) != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestETA(t *testing.T) {
 	for _, c := range []struct {
 		left     int
