@@ -110,13 +110,7 @@ func (e *engine) flush(i int32) {
 		f = &c.cut.out
 	}
 	for f.Left() > 0 {
-		b := f.Next(e.outb)
-		if e.split {
-			if first := f.Cut() - (f.Len() - f.Left()); first > 0 && first < int64(len(b)) {
-				b = b[:first]
-			}
-		}
-		n, err := write(c.fd, b)
+		n, err := e.put(c.fd, f)
 		if err == unix.EINTR {
 			continue
 		}
@@ -134,9 +128,47 @@ func (e *engine) flush(i int32) {
 		e.sent += int64(n)
 		f.Wrote(n)
 	}
+	if e.manner == corked {
+		if err := cork(c.fd, 0); err != nil {
+			e.lose(i, Failed, kindOf(err))
+			return
+		}
+	}
 	if c.armed {
 		e.arm(i, false)
 	}
+}
+
+// manner is how a request of two pieces, head and body, is written.
+type manner uint8
+
+const (
+	single   manner = iota // one buffer, one write
+	split                  // two writes
+	vectored               // two buffers, one writev
+	corked                 // TCP_CORK, two writes, and the cork out again
+)
+
+// put makes one write of what is left of f.
+func (e *engine) put(fd int32, f *wire.Frame) (int, error) {
+	b := f.Next(e.outb)
+	if e.manner == single {
+		return write(fd, b)
+	}
+	gone := f.Len() - f.Left()
+	if e.manner == corked && gone == 0 {
+		if err := cork(fd, 1); err != nil {
+			return -1, err
+		}
+	}
+	first := f.Cut() - gone
+	switch {
+	case first <= 0 || first >= int64(len(b)):
+		return write(fd, b)
+	case e.manner == vectored:
+		return writev(fd, b[:first], b[first:])
+	}
+	return write(fd, b[:first])
 }
 
 // keep makes room for what is cut short, once in a connection's life.

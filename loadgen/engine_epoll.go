@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ type engine struct {
 	inflight int // requests out and not given up
 	seq      uint64
 	rearm    bool
-	split    bool
+	manner   manner
 	exact    bool
 	schedule Schedule // nil: closed loop
 	head     int64    // intended time of the next request; never: none is left
@@ -70,7 +71,7 @@ func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 	e := &engine{
 		load: l, shard: shard, w: w, on: workload.On, rec: newRecorder(w, l.place.Samples/l.place.Threads),
 		events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), outb: make([]byte, bufferLen),
-		seq: uint64(shard) << 48, rearm: l.tally.Rearms(), split: l.spec.Write == "split", exact: l.spec.Pace == "exact",
+		seq: uint64(shard) << 48, rearm: l.tally.Rearms(), manner: manner(slices.Index(Writes, string(l.spec.Write))), exact: l.spec.Pace == "exact",
 		schedule: l.schedule(shard, w), head: never, timeout: int64(l.spec.RequestTimeout), deadline: never, edge: w.Start, wake: -1, ep: -1,
 	}
 	for i := shard; i < len(l.dial.fds); i += l.place.Threads {

@@ -20,6 +20,24 @@ func write(fd int32, b []byte) (int, error) {
 	return result(n, errno)
 }
 
+// writev writes two pieces in one call.
+func writev(fd int32, a, b []byte) (int, error) {
+	pieces := [2]unix.Iovec{{Base: &a[0]}, {Base: &b[0]}}
+	pieces[0].SetLen(len(a))
+	pieces[1].SetLen(len(b))
+	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&pieces[0])), 2)
+	return result(n, errno)
+}
+
+// cork holds back what is written to a TCP socket, or lets it go.
+func cork(fd int32, on int32) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_CORK, uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // result makes a Go answer of the kernel's.
 func result(n uintptr, errno unix.Errno) (int, error) {
 	if errno != 0 {

@@ -55,7 +55,7 @@ func rr(e Event) Step {
 
 // Words a load's knobs may take. The first of each is the default.
 var (
-	Writes     = []string{"single", "split"}
+	Writes     = []string{"single", "split", "writev", "cork"} // in the order of manner
 	Engines    = []string{"epoll"}
 	Paces      = []string{"exact", "cheap"}
 	Dispatches = []string{"idle"}

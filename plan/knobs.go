@@ -61,7 +61,7 @@ var Knobs = []Knob{
 		Help:   "bytes of a reply, as the framing counts them",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Reply, &s.Target.Reply} }},
 	{Name: "write", Default: "single", Values: words(loadgen.Writes...),
-		Help:   "a request in one write, or its head and its body in two",
+		Help:   "a request in one write, its head and body in two, both in one writev, or in two behind TCP_CORK",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Write} }},
 	{Name: "engine", Default: "epoll", Values: words(loadgen.Engines...),
 		Help:   "how the load generator moves bytes",
