@@ -75,6 +75,9 @@ func (e *engine) release(i int32, now int64) {
 	switch {
 	case e.schedule != nil:
 		e.putFree(i)
+	case e.think > 0:
+		e.putFree(i)
+		e.ponder()
 	case now < e.w.End:
 		e.start(i, now, clock.Now())
 	}
@@ -262,13 +265,27 @@ func (e *engine) lose(i int32, ev Event, kind errorKind) {
 	}
 	e.rec.errors[kind]++
 	e.step(i, e.on(ev), clock.Now())
-	if c.state == free && (e.schedule != nil || e.phase == 0) {
+	if c.state == free && (e.schedule != nil || e.think > 0 || e.phase == 0) {
 		e.forget(i)
+		if e.schedule == nil && e.phase > 0 {
+			e.ponder()
+		}
 	}
 	c.state = dead
 	e.live--
 	e.load.dial.fds[e.shard+int(i)*e.load.place.Threads] = -1
 	e.load.closeConn(int(c.fd)) // which also takes it out of the epoll
+}
+
+// ponder says when the next request of a closed loop with think time is meant to leave: connections become free in the
+// order in which they will be needed again.
+func (e *engine) ponder() {
+	e.head = never
+	if e.n > 0 {
+		if at := e.conns[e.ring[e.first]].freeAt + e.think; at < e.w.End {
+			e.head = at
+		}
+	}
 }
 
 // forget takes a connection that died while it was free out of the ring.

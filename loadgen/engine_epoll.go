@@ -51,6 +51,7 @@ type engine struct {
 	exact    bool
 	schedule Schedule // nil: closed loop
 	head     int64    // intended time of the next request; never: none is left
+	think    int64    // of a closed loop
 	timeout  int64
 	deadline int64 // no request times out before this
 	edge     int64 // when the next phase begins
@@ -72,7 +73,7 @@ func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 		load: l, shard: shard, w: w, on: workload.On, rec: newRecorder(w, l.place.Samples/l.place.Threads),
 		events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), outb: make([]byte, bufferLen),
 		seq: uint64(shard) << 48, rearm: l.tally.Rearms(), manner: manner(slices.Index(Writes, string(l.spec.Write))), exact: l.spec.Pace == "exact",
-		schedule: l.schedule(shard, w), head: never, timeout: int64(l.spec.RequestTimeout), deadline: never, edge: w.Start, wake: -1, ep: -1,
+		schedule: l.schedule(shard, w), head: never, think: int64(l.spec.Think), timeout: int64(l.spec.RequestTimeout), deadline: never, edge: w.Start, wake: -1, ep: -1,
 	}
 	for i := shard; i < len(l.dial.fds); i += l.place.Threads {
 		e.conns = append(e.conns, conn{fd: int32(l.dial.fds[i])})
@@ -149,7 +150,7 @@ func (e *engine) run() error {
 			if ev.Events&^unix.EPOLLOUT != 0 {
 				e.readable(ev.Fd)
 			}
-			if e.schedule != nil { // a send that fell due must not wait for the rest of the batch
+			if e.head != never { // a send that fell due must not wait for the rest of the batch
 				if now = clock.Now(); e.head <= now {
 					e.due(now)
 				}
@@ -232,6 +233,10 @@ func (e *engine) cross(now int64) {
 			e.advance()
 			break
 		}
+		if e.think > 0 {
+			e.stagger()
+			break
+		}
 		for e.n > 0 {
 			e.start(e.takeFree(), e.w.Start, clock.Now())
 		}
@@ -257,6 +262,18 @@ func (e *engine) cross(now int64) {
 	}
 }
 
+// stagger spreads the first requests of a closed loop with think time evenly over that time: connections that begin
+// together would stay together.
+func (e *engine) stagger() {
+	all := int64(len(e.load.dial.fds))
+	for k := range e.n {
+		i := e.ring[(e.first+k)%len(e.ring)]
+		at := int64(e.shard) + int64(i)*int64(e.load.place.Threads)
+		e.conns[i].freeAt = e.w.Start - e.think + e.think/all*at
+	}
+	e.ponder()
+}
+
 // threadCPU is the calling thread's CPU time in nanoseconds.
 func threadCPU() int64 {
 	var u unix.Rusage
@@ -277,6 +294,17 @@ func (e *engine) advance() {
 // due sends what is due, as far as connections are free, and returns the time.
 func (e *engine) due(now int64) int64 {
 	for e.head <= now {
+		if e.schedule == nil {
+			at := e.head
+			i := e.takeFree()
+			e.ponder()
+			e.start(i, at, now)
+			if e.phase == 3 {
+				e.backlog++
+			}
+			now = clock.Now()
+			continue
+		}
 		waiting := request{intended: e.head}
 		switch {
 		case e.live == 0:
@@ -324,7 +352,7 @@ func (e *engine) finish(now int64) {
 			e.rec.giveUp(&c.request, now, unfinished)
 		}
 	}
-	for ; e.head != never; e.advance() {
+	for ; e.schedule != nil && e.head != never; e.advance() {
 		e.rec.giveUp(&request{intended: e.head}, now, unfinished)
 		e.backlog++
 	}

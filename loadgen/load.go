@@ -30,6 +30,9 @@ func (s *Spec) Check() error {
 	} else if mean, sets := s.Arrivals.SetsRate(); sets && s.Rate != 0 && s.Rate != mean {
 		bad(fmt.Errorf("arrivals %s set the rate themselves: rate %s cannot be asked for beside them", s.Arrivals, s.Rate))
 	}
+	if s.Think > 0 && s.OpenLoop() {
+		bad(errors.New("think acts in a closed loop only, where no schedule says when requests are due"))
+	}
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {

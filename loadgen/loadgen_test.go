@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -358,5 +360,30 @@ func TestQuantity(t *testing.T) {
 	q.recordAge(70_000_000_000)
 	if s = q.summary(); s.Clipped != 1 || s.Max != 70_000_000_000 || s.Censored == nil || *s.Censored != 70_000_000_000 {
 		t.Errorf("clipped %d, max %d, censored %v", s.Clipped, s.Max, s.Censored)
+	}
+}
+
+// In a closed loop with think time Z, N connections and a response time R, N / (Z + R) requests complete per second
+// (Little's law), and none leaves early: the intended time of each is Z after the reply before it.
+func TestThink(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		s := spec()
+		s.Think, s.Connections, s.Duration = 10e6, 8, 500e6
+		r, l := drive(t, s, Place{To: serve(t, &faulty{}), Threads: threads, Samples: 10_000}, 250*time.Millisecond)
+		want := 8 / (10e-3 + r.Response.Mean/1e9)
+		if r.Completed != r.Offered || math.Abs(r.Throughput/want-1) > .03 {
+			t.Errorf("%d threads: %d of %d completed, %.0f/s, want %.0f/s", threads, r.Completed, r.Offered, r.Throughput, want)
+		}
+		samples, _ := l.Samples()
+		slices.SortFunc(samples, func(a, b Sample) int { return cmp.Compare(a.Intended, b.Intended) })
+		gaps := 0 // the first requests are spread over the think time: so are all others
+		for i := range samples[1:] {
+			if samples[i+1].Intended-samples[i].Intended > 10e6/8/2 {
+				gaps++
+			}
+		}
+		if threads == 1 && gaps < len(samples)/2 { // threads drift against each other
+			t.Errorf("only %d of %d requests keep a distance", gaps, len(samples))
+		}
 	}
 }

@@ -21,7 +21,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, splittable, connected, timeouts, openLoop, oneRate, inside, serverOptions, elsewhere}
+var rules = []rule{sizes, splittable, connected, timeouts, openLoop, closedLoop, oneRate, inside, serverOptions, elsewhere}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -114,6 +114,13 @@ func openLoop(s subject) (knobs []string, sentence string) {
 		return nil, ""
 	}
 	return append([]string{"rate"}, knobs...), "it acts in an open loop only: name a rate, for example rate=20k"
+}
+
+func closedLoop(s subject) ([]string, string) {
+	if s.spec.Load.Think == 0 || !s.spec.Load.OpenLoop() {
+		return nil, ""
+	}
+	return []string{"rate", "arrivals", "think"}, "think acts in a closed loop only: leave it out, or the rate"
 }
 
 // oneRate refuses a rate beside arrivals that set another one.

@@ -14,6 +14,8 @@ import (
 // wrong are plans, and for each everything that is wrong with it: line:column: message. Names in braces stand for what
 // lists hold.
 var wrong = [][]string{
+	{"fixed: {think: 1ms, rate: 1k}",
+		`1:16: rate=1k,think=1ms: think acts in a closed loop only: leave it out, or the rate`},
 	// Keys.
 	{"warmpu: 200ms",
 		`1:1: unknown key warmpu: choose one of {keys}; did you mean warmup?`},
