@@ -73,6 +73,10 @@ func (e *engine) release(i int32, now int64) {
 	c := &e.conns[i]
 	c.state, c.freeAt = free, now
 	switch {
+	case e.sticky != nil:
+		if at, ok := e.sticky.pop(i); ok {
+			e.start(i, at, clock.Now())
+		}
 	case e.schedule != nil:
 		e.putFree(i)
 	case e.think > 0:
@@ -265,7 +269,9 @@ func (e *engine) lose(i int32, ev Event, kind errorKind) {
 	}
 	e.rec.errors[kind]++
 	e.step(i, e.on(ev), clock.Now())
-	if c.state == free && (e.schedule != nil || e.think > 0 || e.phase == 0) {
+	if e.sticky != nil {
+		e.abandon(i, clock.Now(), failed)
+	} else if c.state == free && (e.schedule != nil || e.think > 0 || e.phase == 0) {
 		e.forget(i)
 		if e.schedule == nil && e.phase > 0 {
 			e.ponder()

@@ -50,6 +50,7 @@ type engine struct {
 	manner   manner
 	exact    bool
 	schedule Schedule // nil: closed loop
+	sticky   *sticky  // nil: dispatch idle
 	head     int64    // intended time of the next request; never: none is left
 	think    int64    // of a closed loop
 	timeout  int64
@@ -79,6 +80,9 @@ func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 		e.conns = append(e.conns, conn{fd: int32(l.dial.fds[i])})
 	}
 	e.live, e.ring = len(e.conns), make([]int32, len(e.conns))
+	if l.spec.Dispatch == "sticky" {
+		e.sticky = newSticky(len(e.conns))
+	}
 	if e.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
@@ -133,7 +137,7 @@ func (e *engine) run() error {
 		if e.head <= now {
 			now = e.due(now)
 		}
-		if e.phase == 4 || e.phase == 3 && e.inflight == 0 && e.head == never {
+		if e.phase == 4 || e.phase == 3 && e.inflight == 0 && e.head == never && (e.sticky == nil || e.sticky.n == 0) {
 			break
 		}
 		n, err := e.wait(now)
@@ -166,7 +170,7 @@ func (e *engine) run() error {
 func (e *engine) wait(now int64) (int, error) {
 	until := min(e.edge, e.deadline)
 	if e.head != never {
-		if e.n > 0 {
+		if e.n > 0 || e.sticky != nil {
 			until = min(until, e.head)
 		} else {
 			until = min(until, e.head+e.timeout) // all connections are taken: it can only time out
@@ -251,6 +255,9 @@ func (e *engine) cross(now int64) {
 		e.sentIn, e.recvIn = e.sentIn+e.sent, e.recvIn+e.received
 		e.idle = max(0, e.w.End-e.w.Measure-(threadCPU()-e.cpu))
 		e.backlog += int64(e.inflight)
+		if e.sticky != nil {
+			e.backlog += int64(e.sticky.n)
+		}
 		if e.onEdge != nil {
 			e.onEdge(false)
 		}
@@ -312,6 +319,9 @@ func (e *engine) due(now int64) int64 {
 			e.rec.giveUp(&waiting, now, failed)
 		case now-e.head >= e.timeout:
 			e.rec.giveUp(&waiting, e.head+e.timeout, timedOut)
+		case e.sticky != nil:
+			e.assign(now)
+			now = clock.Now()
 		case e.n == 0:
 			return now
 		default:
@@ -342,6 +352,9 @@ func (e *engine) expire(now int64) {
 		c.state = overdue
 		e.inflight--
 	}
+	if e.sticky != nil {
+		e.expireWaiting(now)
+	}
 }
 
 // finish gives up on all that is left when the drain is over.
@@ -351,6 +364,9 @@ func (e *engine) finish(now int64) {
 		if c := &e.conns[i]; c.state == busy {
 			e.rec.giveUp(&c.request, now, unfinished)
 		}
+	}
+	for i := 0; e.sticky != nil && i < len(e.conns); i++ {
+		e.abandon(int32(i), now, unfinished)
 	}
 	for ; e.schedule != nil && e.head != never; e.advance() {
 		e.rec.giveUp(&request{intended: e.head}, now, unfinished)

@@ -58,7 +58,7 @@ var (
 	Writes     = []string{"single", "split", "writev", "cork"} // in the order of manner
 	Engines    = []string{"epoll"}
 	Paces      = []string{"exact", "cheap"}
-	Dispatches = []string{"idle"}
+	Dispatches = []string{"idle", "sticky"}
 )
 
 // oneOf says whether word stands in list.

@@ -55,7 +55,7 @@ var Knobs = []Knob{
 		Help:   "in a closed loop, how long after a reply the connection's next request is meant to leave",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Think} }},
 	{Name: "dispatch", Default: "idle", Values: words(loadgen.Dispatches...), OpenLoop: true,
-		Help:   "which connection takes a request that is due: idle is the first free one, and with none free the first that becomes so",
+		Help:   "which connection takes a request that is due: idle is the first free one, and with none free the first that becomes so; sticky is each in turn, free or not",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Dispatch} }},
 	{Name: "request", Default: "64",
 		Help:   "bytes of a request, as the framing counts them",
