@@ -15,7 +15,7 @@ type Spec struct {
 	Workload       unit.Word         `json:"workload"`
 	Framing        unit.Word         `json:"framing"`
 	Connections    unit.Count        `json:"connections"`
-	Rate           unit.Rate         `json:"rate"` // 0: closed loop, unless the arrivals set the rate
+	Rate           unit.Rate         `json:"rate"`           // 0: closed loop, unless the arrivals set the rate
 	Think          unit.Duration     `json:"think,omitzero"` // closed loop: from a reply to when the next request is meant to leave
 	Arrivals       Arrivals          `json:"arrivals"`
 	Dispatch       unit.Word         `json:"dispatch"`
