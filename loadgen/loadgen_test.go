@@ -368,7 +368,7 @@ func TestQuantity(t *testing.T) {
 func TestThink(t *testing.T) {
 	for _, threads := range []int{1, 2} {
 		s := spec()
-		s.Think, s.Connections, s.Duration = 10e6, 8, 500e6
+		s.Think, s.Connections, s.Warmup, s.Duration = 10e6, 8, 0, 500e6
 		r, l := drive(t, s, Place{To: serve(t, &faulty{}), Threads: threads, Samples: 10_000}, 250*time.Millisecond)
 		want := 8 / (10e-3 + r.Response.Mean/1e9)
 		if r.Completed != r.Offered || math.Abs(r.Throughput/want-1) > .03 {
@@ -376,14 +376,10 @@ func TestThink(t *testing.T) {
 		}
 		samples, _ := l.Samples()
 		slices.SortFunc(samples, func(a, b Sample) int { return cmp.Compare(a.Intended, b.Intended) })
-		gaps := 0 // the first requests are spread over the think time: so are all others
-		for i := range samples[1:] {
-			if samples[i+1].Intended-samples[i].Intended > 10e6/8/2 {
-				gaps++
+		for i := range samples[1:8] { // connections that begin together would stay together
+			if gap := samples[i+1].Intended - samples[i].Intended; gap != 10e6/8 {
+				t.Errorf("%d threads: first requests %d and %d are %d ns apart, want %d", threads, i, i+1, gap, int64(10e6/8))
 			}
-		}
-		if threads == 1 && gaps < len(samples)/2 { // threads drift against each other
-			t.Errorf("only %d of %d requests keep a distance", gaps, len(samples))
 		}
 	}
 }
