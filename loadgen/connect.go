@@ -47,6 +47,7 @@ type dialer struct {
 	to      unix.Sockaddr
 	family  int
 	timeout int64
+	dgram   bool
 	tally   *sockopt.Tally
 	connect quantity
 	errors  [errorKinds]int64
@@ -103,20 +104,14 @@ func (d *dialer) dial(ctx context.Context, n int) error {
 
 // start begins one connect and returns its descriptor, or -1 when it is already done.
 func (d *dialer) start(ep int) (int, error) {
-	fd, err := unix.Socket(d.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	at := clock.Now()
+	fd, up, err := d.begin()
 	if err != nil {
 		return -1, err
 	}
-	d.tally.Fresh(fd)
-	at := clock.Now()
-	switch err := unix.Connect(fd, d.to); err {
-	case nil:
+	if up {
 		d.opened(fd, clock.Now()-at)
 		return -1, nil
-	case unix.EINPROGRESS:
-	default:
-		unix.Close(fd)
-		return -1, err
 	}
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)}); err != nil {
 		unix.Close(fd)
@@ -125,12 +120,39 @@ func (d *dialer) start(ep int) (int, error) {
 	return fd, nil
 }
 
-// finish looks at a connect that the kernel has decided.
-func (d *dialer) finish(ep, fd int, took int64) {
+// begin makes a socket and begins to connect it; up: it is connected already.
+func (d *dialer) begin() (fd int, up bool, err error) {
+	kind := unix.SOCK_STREAM
+	if d.dgram {
+		kind = unix.SOCK_DGRAM
+	}
+	if fd, err = unix.Socket(d.family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, false, err
+	}
+	d.tally.Fresh(fd)
+	switch err := unix.Connect(fd, d.to); err {
+	case nil:
+		return fd, true, nil
+	case unix.EINPROGRESS:
+		return fd, false, nil
+	default:
+		unix.Close(fd)
+		return -1, false, err
+	}
+}
+
+// outcomeOf is what the kernel decided about a connect, once its socket is writable.
+func outcomeOf(fd int) error {
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && errno != 0 {
 		err = unix.Errno(errno)
 	}
+	return err
+}
+
+// finish looks at a connect that the kernel has decided.
+func (d *dialer) finish(ep, fd int, took int64) {
+	err := outcomeOf(fd)
 	if err == nil {
 		err = unix.EpollCtl(ep, unix.EPOLL_CTL_DEL, fd, nil)
 	}

@@ -1,8 +1,6 @@
 package loadgen
 
 import (
-	"golang.org/x/sys/unix"
-
 	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/wire"
 )
@@ -14,168 +12,28 @@ const (
 	free    state = iota // may take a request
 	busy                 // a request is out
 	overdue              // its request timed out; the reply may still come and must not match a newer one
+	closing              // its unit is complete, and the peer is to close
 	dead
 )
 
-// conn is one connection of an engine. It carries one request at a time. It fills one cache line: at thousands of
+// conn is one connection of an engine. It carries one request at a time: where knob pipeline asks for more, that many
+// conns in a row share the descriptor and the rest of the first of them. It fills one cache line: at thousands of
 // connections their sum is what a request costs the client beside the kernel's part.
 type conn struct {
 	request
 	freeAt    int64 // when it last became free
 	completed int64 // in the measure phase
 	cut       *cut  // nil until a message was cut short for the first time
-	fd        int32
+	fd        int32 // -1: none
 	state     state
-	armed     bool // waits for writability: the rest of the request is in cut
+	queued    bool // its request is not being written yet
+	armed     bool // waits for writability: the rest of a request is in cut
 }
 
 // cut is what is kept of messages that the socket did not take, or give, in one piece.
 type cut struct {
 	in  wire.State
 	out wire.Frame
-}
-
-// start gives a request to connection i. now is when its write begins.
-func (e *engine) start(i int32, intended, now int64) {
-	c := &e.conns[i]
-	e.seq++
-	c.request = request{id: e.seq, intended: intended, taken: max(intended, c.freeAt), wrote: now}
-	c.state = busy
-	e.inflight++
-	e.deadline = min(e.deadline, intended+e.timeout)
-	e.step(i, e.on(Due), now)
-}
-
-// step does what the workload asks for.
-func (e *engine) step(i int32, s Step, now int64) {
-	c := &e.conns[i]
-	switch s {
-	case Send:
-		e.frame.Reset()
-		e.load.codec.Put(&e.frame, wire.Message{ID: c.id, Size: int64(e.load.spec.Request), Reply: int64(e.load.spec.Reply)})
-		e.flush(i)
-	case Complete:
-		if e.rec.complete(&c.request, now); e.rec.counts(&c.request) {
-			c.completed++
-		}
-		e.inflight--
-		e.release(i, now)
-	case Fail:
-		if c.state == busy {
-			e.rec.giveUp(&c.request, now, failed)
-			e.inflight--
-		}
-	}
-}
-
-// release makes connection i free at now, and in a closed loop gives it the next request.
-func (e *engine) release(i int32, now int64) {
-	c := &e.conns[i]
-	c.state, c.freeAt = free, now
-	switch {
-	case e.sticky != nil:
-		if at, ok := e.sticky.pop(i); ok {
-			e.start(i, at, clock.Now())
-		}
-	case e.schedule != nil:
-		e.putFree(i)
-	case e.think > 0:
-		e.putFree(i)
-		e.ponder()
-	case now < e.w.End:
-		e.start(i, now, clock.Now())
-	}
-}
-
-func (e *engine) putFree(i int32) {
-	at := e.first + e.n
-	if at >= len(e.ring) {
-		at -= len(e.ring)
-	}
-	e.ring[at] = i
-	e.n++
-}
-
-// takeFree returns the connection that has been free longest. There must be one.
-func (e *engine) takeFree() int32 {
-	i := e.ring[e.first]
-	if e.first++; e.first == len(e.ring) {
-		e.first = 0
-	}
-	e.n--
-	return i
-}
-
-// flush writes as much of the request as the socket takes.
-func (e *engine) flush(i int32) {
-	c := &e.conns[i]
-	if c.state == dead {
-		return
-	}
-	f := &e.frame
-	if c.armed {
-		f = &c.cut.out
-	}
-	for f.Left() > 0 {
-		n, err := e.put(c.fd, f)
-		if err == unix.EINTR {
-			continue
-		}
-		if err == unix.EAGAIN {
-			if !c.armed {
-				c.keep().out, e.frame = e.frame, c.cut.out // swapped: neither loses its buffer
-				e.arm(i, true)
-			}
-			return
-		}
-		if err != nil {
-			e.lose(i, Failed, kindOf(err))
-			return
-		}
-		e.sent += int64(n)
-		f.Wrote(n)
-	}
-	if e.manner == corked {
-		if err := cork(c.fd, 0); err != nil {
-			e.lose(i, Failed, kindOf(err))
-			return
-		}
-	}
-	if c.armed {
-		e.arm(i, false)
-	}
-}
-
-// manner is how a request of two pieces, head and body, is written.
-type manner uint8
-
-const (
-	single   manner = iota // one buffer, one write
-	split                  // two writes
-	vectored               // two buffers, one writev
-	corked                 // TCP_CORK, two writes, and the cork out again
-)
-
-// put makes one write of what is left of f.
-func (e *engine) put(fd int32, f *wire.Frame) (int, error) {
-	b := f.Next(e.outb)
-	if e.manner == single {
-		return write(fd, b)
-	}
-	gone := f.Len() - f.Left()
-	if e.manner == corked && gone == 0 {
-		if err := cork(fd, 1); err != nil {
-			return -1, err
-		}
-	}
-	first := f.Cut() - gone
-	switch {
-	case first <= 0 || first >= int64(len(b)):
-		return write(fd, b)
-	case e.manner == vectored:
-		return writev(fd, b[:first], b[first:])
-	}
-	return write(fd, b[:first])
 }
 
 // keep makes room for what is cut short, once in a connection's life.
@@ -186,52 +44,88 @@ func (c *conn) keep() *cut {
 	return c.cut
 }
 
-// arm watches for writability, or no longer.
-func (e *engine) arm(i int32, on bool) {
-	c := &e.conns[i]
-	c.armed = on
-	events := uint32(unix.EPOLLIN)
-	if on {
-		events |= unix.EPOLLOUT
+// at is the place of conn k's connection among visits, flows and pipes.
+func (e *engine) at(k int32) int32 { return k / int32(e.depth) }
+
+// start gives a request to conn k.
+func (e *engine) start(k int32, intended int64) {
+	c := &e.conns[k]
+	e.seq++
+	c.request = request{id: e.seq, intended: intended, taken: max(intended, c.freeAt)}
+	c.state, c.queued = busy, true
+	e.inflight++
+	e.deadline = min(e.deadline, intended+e.timeout)
+	if e.pipes != nil {
+		if !e.pipes[e.at(k)].push(k) {
+			return // others wait to be written: the connection is in todo, or waits for writability
+		}
+		k -= k % int32(e.depth)
 	}
-	if err := unix.EpollCtl(e.ep, unix.EPOLL_CTL_MOD, int(c.fd), &unix.EpollEvent{Events: events, Fd: i}); err != nil {
-		e.lose(i, Failed, errOther)
+	e.todo = append(e.todo, k)
+}
+
+// lay lays the oldest unwritten request of connection i out in f; false: there is none. Its write begins now.
+func (e *engine) lay(i int32, f *wire.Frame) bool {
+	k := i
+	if e.pipes != nil {
+		if k = e.pipes[e.at(i)].unwritten(); k == none {
+			return false
+		}
+	} else if !e.conns[i].queued {
+		return false
+	}
+	e.laid(k, clock.Now())
+	e.put(f, k)
+	return true
+}
+
+// laid notes that the write of conn k's request begins at now.
+func (e *engine) laid(k int32, now int64) {
+	c := &e.conns[k]
+	if c.queued = false; c.wrote == 0 {
+		c.wrote = now
+	}
+	if e.pipes != nil {
+		e.pipes[e.at(k)].unsent--
+	}
+	if e.visits != nil {
+		e.visits[e.at(k)].asked = now
 	}
 }
 
-// readable reads once and takes the replies apart.
-func (e *engine) readable(i int32) {
+// put lays conn k's request out in f.
+func (e *engine) put(f *wire.Frame, k int32) {
+	f.Reset()
+	e.load.codec.Put(f, wire.Message{ID: e.conns[k].id, Size: int64(e.load.spec.Request), Reply: int64(e.load.spec.Reply)})
+}
+
+// take takes apart what connection i received.
+func (e *engine) take(i int32, b []byte) {
 	c := &e.conns[i]
-	if c.state == dead {
-		return
-	}
-	n, err := read(c.fd, e.in)
-	switch {
-	case err == unix.EAGAIN, err == unix.EINTR:
-		return
-	case err != nil:
-		e.lose(i, Failed, kindOf(err))
-		return
-	case n == 0:
-		e.lose(i, EOF, errEOF)
-		return
-	}
-	e.received += int64(n)
+	e.received += int64(len(b))
 	if e.rearm {
 		e.load.tally.AfterRead(int(c.fd))
+	}
+	if e.visits != nil && e.visits[e.at(i)].first == 0 {
+		e.visits[e.at(i)].first = clock.Now()
+	}
+	if e.flows != nil {
+		e.datagram(i, b)
+		return
 	}
 	st := &e.state
 	if c.cut != nil {
 		st = &c.cut.in
 	}
-	for b := e.in[:n]; len(b) > 0; {
+	for len(b) > 0 {
 		used, done, err := e.load.codec.Scan(st, b)
 		if err != nil {
 			*st = wire.State{}
-			e.lose(i, Failed, errProtocol)
+			e.lose(i, errProtocol)
 			return
 		}
 		if b = b[used:]; done && !e.reply(i, st.Msg) {
+			*st = wire.State{}
 			return
 		}
 	}
@@ -240,47 +134,159 @@ func (e *engine) readable(i int32) {
 	}
 }
 
-// reply takes one whole reply, and says whether the connection is still good.
-func (e *engine) reply(i int32, m wire.Message) bool {
+// asked returns the conn whose reply connection i is to get next, or none.
+func (e *engine) asked(i int32) int32 {
 	c := &e.conns[i]
-	now := clock.Now()
-	if now >= e.edge {
-		e.cross(now)
+	if e.pipes != nil {
+		return e.pipes[e.at(i)].oldest(c.armed)
 	}
-	switch {
-	case c.state == free, e.load.matched && m.ID != c.id, c.armed:
-		e.lose(i, Failed, errUnasked)
-	case m.Size != int64(e.load.spec.Reply):
-		e.lose(i, Failed, errSize)
-	case c.state == overdue:
-		e.rec.lateRepl++
-		e.release(i, now)
-	default:
-		e.step(i, e.on(Reply), now)
+	if c.state != busy && c.state != overdue || c.queued || c.armed {
+		return none
 	}
-	return c.state != dead
+	return i
 }
 
-// lose ends connection i because of ev.
-func (e *engine) lose(i int32, ev Event, kind errorKind) {
-	c := &e.conns[i]
-	if c.state == dead {
-		return
+// reply takes one whole reply to connection i, and says whether the connection is still good.
+func (e *engine) reply(i int32, m wire.Message) bool {
+	now := e.now()
+	k := e.asked(i)
+	switch {
+	case k == none, e.load.matched && m.ID != e.conns[k].id:
+		e.lose(i, errUnasked)
+		return false
+	case m.Size != int64(e.load.spec.Reply):
+		e.lose(i, errSize)
+		return false
 	}
-	e.rec.errors[kind]++
-	e.step(i, e.on(ev), clock.Now())
-	if e.sticky != nil {
-		e.abandon(i, clock.Now(), failed)
-	} else if c.state == free && (e.schedule != nil || e.think > 0 || e.phase == 0) {
-		e.forget(i)
-		if e.schedule == nil && e.phase > 0 {
-			e.ponder()
+	if e.pipes != nil {
+		e.pipes[e.at(i)].pop()
+	}
+	if e.conns[k].state == overdue {
+		e.rec.lateRepl++
+		if e.brief {
+			e.vacate(i, now)
+			return false
+		}
+		e.release(k, now)
+		return true
+	}
+	e.complete(k, now)
+	return true
+}
+
+// complete counts conn k's request, whose reply is whole and valid.
+func (e *engine) complete(k int32, now int64) {
+	c := &e.conns[k]
+	if e.rec.complete(&c.request, now); e.rec.counts(&c.request) {
+		c.completed++
+	}
+	e.inflight--
+	if e.visits != nil {
+		if e.answered(k, now); e.brief {
+			return // it is free when it is closed
 		}
 	}
-	c.state = dead
-	e.live--
-	e.load.dial.fds[e.shard+int(i)*e.load.place.Threads] = -1
-	e.load.closeConn(int(c.fd)) // which also takes it out of the epoll
+	e.release(k, now)
+}
+
+// release makes conn k free at now, and in a closed loop gives it the next request.
+func (e *engine) release(k int32, now int64) {
+	c := &e.conns[k]
+	c.state, c.freeAt = free, now
+	switch {
+	case e.sticky != nil:
+		if at, ok := e.sticky.pop(k); ok {
+			e.start(k, at)
+		}
+	case e.schedule != nil:
+		e.putFree(k)
+	case e.think > 0:
+		e.putFree(k)
+		e.ponder()
+	case now < e.w.End:
+		e.start(k, now)
+	}
+}
+
+// unqueue takes conn k's request out of those that its connection carries.
+func (e *engine) unqueue(k int32) {
+	c := &e.conns[k]
+	if e.pipes != nil {
+		e.pipes[e.at(k)].remove(k, c.queued)
+	}
+	c.queued = false
+}
+
+func (e *engine) putFree(k int32) {
+	at := e.first + e.n
+	if at >= len(e.ring) {
+		at -= len(e.ring)
+	}
+	e.ring[at] = k
+	e.n++
+}
+
+// takeFree returns the conn that has been free longest. There must be one.
+func (e *engine) takeFree() int32 {
+	k := e.ring[e.first]
+	if e.first++; e.first == len(e.ring) {
+		e.first = 0
+	}
+	e.n--
+	return k
+}
+
+// lose ends connection i because of what happened to it. All that it carried has failed.
+func (e *engine) lose(i int32, kind errorKind) {
+	now := clock.Now()
+	c := &e.conns[i]
+	e.rec.errors[kind]++
+	stays := e.visits != nil || e.flows != nil
+	if e.flows == nil {
+		e.shut(i)
+	}
+	if c.armed = false; c.cut != nil {
+		c.cut.in = wire.State{}
+	}
+	if e.pipes != nil {
+		e.pipes[e.at(i)].clear()
+	}
+	for k := i; k < i+int32(e.depth); k++ {
+		c := &e.conns[k]
+		was := c.state
+		if was == busy {
+			e.rec.giveUp(&c.request, now, failed)
+			e.inflight--
+		}
+		switch c.queued = false; {
+		case !stays:
+			if c.state = dead; e.sticky != nil {
+				e.abandon(k, now, failed)
+			}
+		case was != free:
+			e.release(k, now)
+		}
+	}
+	if !stays {
+		e.live--
+		e.forget()
+	}
+}
+
+// shut closes connection i's descriptor.
+func (e *engine) shut(i int32) {
+	c := &e.conns[i]
+	if c.fd < 0 {
+		return
+	}
+	e.mover.shut(i)
+	*e.slot(i) = -1
+	c.fd, c.armed = -1, false
+}
+
+// slot is where the load knows connection i's descriptor, to close it at the end.
+func (e *engine) slot(i int32) *int {
+	return &e.load.dial.fds[e.shard+int(e.at(i))*e.load.place.Threads]
 }
 
 // ponder says when the next request of a closed loop with think time is meant to leave: connections become free in the
@@ -294,11 +300,22 @@ func (e *engine) ponder() {
 	}
 }
 
-// forget takes a connection that died while it was free out of the ring.
-func (e *engine) forget(i int32) {
+// forget takes conns that died while they were free out of the ring.
+func (e *engine) forget() {
 	for range e.n {
-		if k := e.takeFree(); k != i {
+		if k := e.takeFree(); e.conns[k].state != dead {
 			e.putFree(k)
 		}
 	}
+	if e.schedule == nil && e.phase > 0 {
+		e.ponder()
+	}
+}
+
+// done is how many requests connection i completed in the measure phase.
+func (e *engine) done(i int) (n int64) {
+	for k := i; k < i+e.depth; k++ {
+		n += e.conns[k].completed
+	}
+	return n
 }

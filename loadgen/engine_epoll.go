@@ -2,215 +2,92 @@ package loadgen
 
 import (
 	"fmt"
-	"math"
-	"runtime"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/wire"
 )
 
+var epollKind = EngineKind{
+	Name: "epoll",
+	Doc:  "one thread waits for all its sockets by epoll; reads and writes do not block",
+	open: openEpoll,
+}
+
 const (
-	bufferLen = 64 << 10
 	batch     = 512
-	spinTail  = 60_000 // ns before a due send in which exact pacing polls instead of sleeping
-	never     = math.MaxInt64
 	wakeIndex = -1 // the epoll data of the descriptor that ends a run early
 )
 
-// engine is one locked thread with its own epoll, connections, schedule and recorder. Nothing in it is shared, and
-// nothing between the socket and the histogram allocates, locks or formats.
-//
-// Requests are sent in the order of their intended times, so those that wait for a free connection need no queue: the
-// schedule itself is the queue, and head its first element.
-type engine struct {
-	load   *Load
-	shard  int
-	w      Window
-	on     func(Event) Step
-	conns  []conn
-	rec    *recorder
-	onEdge func(begins bool)
-
+type epoll struct {
+	*engine
 	ep, wake int
 	events   []unix.EpollEvent
-	in, outb []byte
-	state    wire.State // of a reply that began and ended in one read
-	frame    wire.Frame // of a request that went in one write
-
-	ring     []int32 // free connections, longest free first
-	first, n int
-	live     int // connections not dead
-	inflight int // requests out and not given up
-	seq      uint64
-	rearm    bool
-	manner   manner
-	exact    bool
-	schedule Schedule // nil: closed loop
-	sticky   *sticky  // nil: dispatch idle
-	head     int64    // intended time of the next request; never: none is left
-	think    int64    // of a closed loop
-	timeout  int64
-	deadline int64 // no request times out before this
-	edge     int64 // when the next phase begins
-	phase    int   // 0 before start, 1 warm-up, 2 measure, 3 drain, 4 over
-
-	sent, received int64 // bytes, ever
-	sentIn, recvIn int64 // bytes, in the measure phase
-	backlog        int64
-	spin, idle     int64
-	cpu            int64
+	in, out  []byte
 }
 
-func (l *Load) newEngine(shard int, w Window) (*engine, error) {
-	workload, err := findWorkload(l.spec.Workload)
-	if err != nil {
-		return nil, err
-	}
-	e := &engine{
-		load: l, shard: shard, w: w, on: workload.On, rec: newRecorder(w, l.place.Samples/l.place.Threads),
-		events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), outb: make([]byte, bufferLen),
-		seq: uint64(shard) << 48, rearm: l.tally.Rearms(), manner: manner(slices.Index(Writes, string(l.spec.Write))), exact: l.spec.Pace == "exact",
-		schedule: l.schedule(shard, w), head: never, think: int64(l.spec.Think), timeout: int64(l.spec.RequestTimeout), deadline: never, edge: w.Start, wake: -1, ep: -1,
-	}
-	for i := shard; i < len(l.dial.fds); i += l.place.Threads {
-		e.conns = append(e.conns, conn{fd: int32(l.dial.fds[i])})
-	}
-	e.live, e.ring = len(e.conns), make([]int32, len(e.conns))
-	if l.spec.Dispatch == "sticky" {
-		e.sticky = newSticky(len(e.conns))
-	}
-	if e.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+func openEpoll(e *engine) (mover, error) {
+	m := &epoll{engine: e, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), out: make([]byte, bufferLen)}
+	var err error
+	if m.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
 	}
-	if e.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		e.close()
+	if m.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		m.close()
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	err = unix.EpollCtl(e.ep, unix.EPOLL_CTL_ADD, e.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeIndex})
-	for i := range e.conns {
-		e.putFree(int32(i))
-		if err == nil {
-			err = unix.EpollCtl(e.ep, unix.EPOLL_CTL_ADD, int(e.conns[i].fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)})
+	err = unix.EpollCtl(m.ep, unix.EPOLL_CTL_ADD, m.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeIndex})
+	for i := 0; i < len(e.conns) && err == nil; i += e.depth {
+		if fd := e.conns[i].fd; fd >= 0 {
+			err = unix.EpollCtl(m.ep, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)})
 		}
 	}
 	if err != nil {
-		e.close()
+		m.close()
 		return nil, fmt.Errorf("epoll_ctl: %w", err)
 	}
-	return e, nil
+	return m, nil
 }
 
-func (e *engine) close() {
-	for _, fd := range []int{e.ep, e.wake} {
+func (m *epoll) run() error { return m.loop(m) }
+
+func (m *epoll) close() {
+	for _, fd := range []int{m.ep, m.wake} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}
 }
 
-// stop ends a run early, from any goroutine.
-func (e *engine) stop() {
+func (m *epoll) stop() { signal(m.wake) }
+
+// signal makes an eventfd readable.
+func signal(fd int) {
 	one := [8]byte{1}
-	if _, err := unix.Write(e.wake, one[:]); err != nil {
-		panic("write to an eventfd: " + err.Error()) // its counter cannot be full: this is the only write
-	}
-}
-
-// run works through the window. The thread ends with it: it leaves with a timer slack that is not the process's own.
-func (e *engine) run() error {
-	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set the timer slack: %w", err)
-	}
-	now := clock.Now()
-	for {
-		if now >= e.edge {
-			e.cross(now)
-		}
-		if now >= e.deadline {
-			e.expire(now)
-		}
-		if e.head <= now {
-			now = e.due(now)
-		}
-		if e.phase == 4 || e.phase == 3 && e.inflight == 0 && e.head == never && (e.sticky == nil || e.sticky.n == 0) {
-			break
-		}
-		n, err := e.wait(now)
-		if err != nil {
-			return fmt.Errorf("epoll_wait: %w", err)
-		}
-		for _, ev := range e.events[:n] {
-			if ev.Fd == wakeIndex {
-				return nil
-			}
-			if ev.Events&unix.EPOLLOUT != 0 {
-				e.flush(ev.Fd)
-			}
-			if ev.Events&^unix.EPOLLOUT != 0 {
-				e.readable(ev.Fd)
-			}
-			if e.head != never { // a send that fell due must not wait for the rest of the batch
-				if now = clock.Now(); e.head <= now {
-					e.due(now)
-				}
-			}
-		}
-		now = clock.Now()
-	}
-	e.finish(now)
-	return nil
-}
-
-// wait sleeps until something happens on a connection, or until the next moment at which there is something to do.
-func (e *engine) wait(now int64) (int, error) {
-	until := min(e.edge, e.deadline)
-	if e.head != never {
-		if e.n > 0 || e.sticky != nil {
-			until = min(until, e.head)
-		} else {
-			until = min(until, e.head+e.timeout) // all connections are taken: it can only time out
-		}
-	}
-	left := until - now
-	if e.exact && until == e.head {
-		left -= spinTail
-	}
-	if left > 0 {
-		return e.poll(left)
-	}
-	if until != e.head {
-		return e.poll(0)
-	}
-	for {
-		n, err := e.poll(0)
-		then := now
-		if now = clock.Now(); n == 0 && err == nil {
-			if e.phase == 2 {
-				e.spin += now - then
-			}
-			if now < until {
-				continue
-			}
-		}
-		return n, err
+	if _, err := unix.Write(fd, one[:]); err != nil && err != unix.EAGAIN { // its counter is full: it is readable
+		panic("write to an eventfd: " + err.Error())
 	}
 }
 
 // poll is epoll_pwait2 with a timeout in nanoseconds. A poll without a timeout does not tell the Go scheduler: it
 // returns at once, and its cost is what exact pacing is made of.
-func (e *engine) poll(timeout int64) (int, error) {
+func (m *epoll) poll(timeout int64) (int, error) {
+	n, err := epollWait(m.ep, m.events, timeout)
+	if err != nil {
+		return 0, fmt.Errorf("epoll_wait: %w", err)
+	}
+	return n, nil
+}
+
+func epollWait(ep int, events []unix.EpollEvent, timeout int64) (int, error) {
 	ts := unix.NsecToTimespec(timeout)
 	var n uintptr
 	var errno unix.Errno
 	if timeout == 0 {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(e.ep), uintptr(unsafe.Pointer(&e.events[0])), batch, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT2, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	} else {
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(e.ep), uintptr(unsafe.Pointer(&e.events[0])), batch, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
 	}
 	switch errno {
 	case 0:
@@ -218,7 +95,7 @@ func (e *engine) poll(timeout int64) (int, error) {
 	case unix.EINTR:
 		return 0, nil
 	case unix.ENOSYS: // before Linux 5.11: milliseconds, rounded down, so that exact pacing spins the rest
-		k, err := unix.EpollWait(e.ep, e.events, int(timeout/1_000_000))
+		k, err := unix.EpollWait(ep, events, int(timeout/1_000_000))
 		if err == unix.EINTR {
 			return 0, nil
 		}
@@ -227,149 +104,178 @@ func (e *engine) poll(timeout int64) (int, error) {
 	return 0, errno
 }
 
-// cross enters the next phase.
-func (e *engine) cross(now int64) {
-	e.phase++
-	switch e.phase {
-	case 1:
-		e.edge = e.w.Measure
-		if e.schedule != nil {
-			e.advance()
-			break
-		}
-		if e.think > 0 {
-			e.stagger()
-			break
-		}
-		for e.n > 0 {
-			e.start(e.takeFree(), e.w.Start, clock.Now())
-		}
-	case 2:
-		e.edge = e.w.End
-		e.sentIn, e.recvIn, e.cpu = -e.sent, -e.received, threadCPU()
-		if e.onEdge != nil {
-			e.onEdge(true)
-		}
-	case 3:
-		e.edge = e.w.Drained
-		e.sentIn, e.recvIn = e.sentIn+e.sent, e.recvIn+e.received
-		e.idle = max(0, e.w.End-e.w.Measure-(threadCPU()-e.cpu))
-		e.backlog += int64(e.inflight)
-		if e.sticky != nil {
-			e.backlog += int64(e.sticky.n)
-		}
-		if e.onEdge != nil {
-			e.onEdge(false)
-		}
-	case 4:
-		e.edge = never
+// handle works on event k.
+func (m *epoll) handle(k int) (stopped bool) {
+	ev := &m.events[k]
+	if ev.Fd == wakeIndex {
+		return true
 	}
-	if now >= e.edge { // a machine that slept through a whole phase
-		e.cross(now)
+	i, what := ev.Fd, ev.Events
+	if m.visits != nil && m.conns[i].fd >= 0 && m.visits[m.at(i)].up == 0 {
+		m.decided(i)
+		return false
 	}
+	if what&unix.EPOLLOUT != 0 && m.conns[i].armed {
+		m.flush(i)
+	}
+	if what&^unix.EPOLLOUT != 0 {
+		m.readable(i)
+	}
+	return false
 }
 
-// stagger spreads the first requests of a closed loop with think time evenly over that time: connections that begin
-// together would stay together.
-func (e *engine) stagger() {
-	all := int64(len(e.load.dial.fds))
-	for k := range e.n {
-		i := e.ring[(e.first+k)%len(e.ring)]
-		at := int64(e.shard) + int64(i)*int64(e.load.place.Threads)
-		e.conns[i].freeAt = e.w.Start - e.think + e.think/all*at
+// send writes what connection i has to send, unless it waits for writability already.
+func (m *epoll) send(i int32) {
+	c := &m.conns[i]
+	if c.state == dead || c.armed || m.visits != nil && !m.standing(i) {
+		return
 	}
-	e.ponder()
+	m.flush(i)
 }
 
-// threadCPU is the calling thread's CPU time in nanoseconds.
-func threadCPU() int64 {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
-}
-
-// advance draws the next intended time.
-func (e *engine) advance() {
-	at, ok := e.schedule.Next()
-	if e.head = e.w.Start + int64(at); !ok {
-		e.head = never
-	}
-}
-
-// due sends what is due, as far as connections are free, and returns the time.
-func (e *engine) due(now int64) int64 {
-	for e.head <= now {
-		if e.schedule == nil {
-			at := e.head
-			i := e.takeFree()
-			e.ponder()
-			e.start(i, at, now)
-			if e.phase == 3 {
-				e.backlog++
-			}
-			now = clock.Now()
-			continue
-		}
-		waiting := request{intended: e.head}
+// flush writes as much as the socket takes.
+func (m *epoll) flush(i int32) {
+	c := &m.conns[i]
+	together := m.pipes != nil && m.flows == nil && m.manner == single
+	for {
 		switch {
-		case e.live == 0:
-			e.rec.errors[errNoConnection]++
-			e.rec.giveUp(&waiting, now, failed)
-		case now-e.head >= e.timeout:
-			e.rec.giveUp(&waiting, e.head+e.timeout, timedOut)
-		case e.sticky != nil:
-			e.assign(now)
-			now = clock.Now()
-		case e.n == 0:
-			return now
-		default:
-			e.start(e.takeFree(), e.head, now)
-			now = clock.Now()
+		case c.armed:
+			if !m.write(i, &c.cut.out) {
+				return
+			}
+			m.arm(i, false)
+		case together && m.several(i):
+		case !m.lay(i, &m.frame) || !m.write(i, &m.frame):
+			return
+		case m.pipes == nil:
+			return
 		}
-		if e.phase == 3 {
-			e.backlog++
+		if c.fd < 0 {
+			return
 		}
-		e.advance()
-	}
-	return now
-}
-
-// expire gives up on requests whose time is over, and finds the next such time.
-func (e *engine) expire(now int64) {
-	e.deadline = now + e.timeout
-	for i := range e.conns {
-		c := &e.conns[i]
-		if c.state != busy {
-			continue
-		}
-		if at := c.intended + e.timeout; at > now {
-			e.deadline = min(e.deadline, at)
-			continue
-		}
-		e.rec.giveUp(&c.request, c.intended+e.timeout, timedOut)
-		c.state = overdue
-		e.inflight--
-	}
-	if e.sticky != nil {
-		e.expireWaiting(now)
 	}
 }
 
-// finish gives up on all that is left when the drain is over.
-func (e *engine) finish(now int64) {
-	e.rec.settle()
-	for i := range e.conns {
-		if c := &e.conns[i]; c.state == busy {
-			e.rec.giveUp(&c.request, now, unfinished)
+// several writes all requests that wait, in one call, and says whether there were some that fit.
+func (m *epoll) several(i int32) bool {
+	c := &m.conns[i]
+	b, n := m.gather(i, m.out)
+	if n == 0 {
+		return false
+	}
+	took, err := write(c.fd, b)
+	switch {
+	case err == unix.EAGAIN, err == unix.EINTR:
+		took = 0
+	case err != nil:
+		m.lose(i, kindOf(err))
+		return true
+	}
+	m.sent += int64(took)
+	if took < len(b) {
+		m.scatter(i, n, int64(took), &c.keep().out)
+		m.arm(i, true)
+	}
+	return true
+}
+
+// write writes f, and says whether all of it has gone.
+func (m *epoll) write(i int32, f *wire.Frame) bool {
+	c := &m.conns[i]
+	for f.Left() > 0 {
+		n, err := m.manner.write(c.fd, f, m.out)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EAGAIN {
+			if !c.armed {
+				c.keep().out, m.frame = m.frame, c.cut.out // swapped: neither loses its buffer
+				m.arm(i, true)
+			}
+			return false
+		}
+		if err != nil {
+			m.lose(i, kindOf(err))
+			return false
+		}
+		m.sent += int64(n)
+		f.Wrote(n)
+	}
+	if m.manner == corked {
+		if err := cork(c.fd, 0); err != nil {
+			m.lose(i, kindOf(err))
+			return false
 		}
 	}
-	for i := 0; e.sticky != nil && i < len(e.conns); i++ {
-		e.abandon(int32(i), now, unfinished)
+	return true
+}
+
+// arm watches for writability, or no longer.
+func (m *epoll) arm(i int32, on bool) {
+	c := &m.conns[i]
+	c.armed = on
+	events := uint32(unix.EPOLLIN)
+	if on {
+		events |= unix.EPOLLOUT
 	}
-	for ; e.schedule != nil && e.head != never; e.advance() {
-		e.rec.giveUp(&request{intended: e.head}, now, unfinished)
-		e.backlog++
+	if err := unix.EpollCtl(m.ep, unix.EPOLL_CTL_MOD, int(c.fd), &unix.EpollEvent{Events: events, Fd: i}); err != nil {
+		m.lose(i, errOther)
 	}
 }
+
+// readable reads once.
+func (m *epoll) readable(i int32) {
+	c := &m.conns[i]
+	if c.fd < 0 {
+		return
+	}
+	n, err := read(c.fd, m.in)
+	switch {
+	case err == unix.EAGAIN, err == unix.EINTR:
+	case err != nil:
+		if !m.ended(i) {
+			m.lose(i, kindOf(err))
+		}
+	case n == 0 && m.flows == nil:
+		if !m.ended(i) {
+			m.lose(i, errEOF)
+		}
+	default:
+		m.take(i, m.in[:n])
+	}
+}
+
+// dial begins to connect; the answer comes as an event.
+func (m *epoll) dial(i int32) {
+	fd, up, err := m.load.dial.begin()
+	if err != nil {
+		m.lose(i, kindOf(err))
+		return
+	}
+	m.dialed(i, fd)
+	events := uint32(unix.EPOLLOUT)
+	if up {
+		events = unix.EPOLLIN
+	}
+	if err := unix.EpollCtl(m.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: i}); err != nil {
+		m.lose(i, errOther)
+	} else if up {
+		m.connected(i)
+	}
+}
+
+// decided looks at a connect that the kernel has decided.
+func (m *epoll) decided(i int32) {
+	if err := outcomeOf(int(m.conns[i].fd)); err != nil {
+		m.lose(i, kindOf(err))
+		return
+	}
+	if m.arm(i, false); m.conns[i].fd >= 0 {
+		m.connected(i)
+	}
+}
+
+// shut closes, which also takes the descriptor out of the epoll.
+func (m *epoll) shut(i int32) { m.load.closeConn(int(m.conns[i].fd)) }
+
+func (m *epoll) abort(i int32) { m.vacate(i, m.now()) }

@@ -70,19 +70,25 @@ func (s *sticky) front(i int32) int64 {
 }
 
 // assign gives the request that was meant to leave at e.head to the connection whose turn it is. One must be alive.
-func (e *engine) assign(now int64) {
-	s := e.sticky
-	for e.conns[s.turn].state == dead {
-		s.turn = (s.turn + 1) % len(e.conns)
+func (e *engine) assign() {
+	k := e.turn()
+	for e.conns[k].state == dead {
+		k = e.turn()
 	}
-	i := int32(s.turn)
-	s.turn = (s.turn + 1) % len(e.conns)
-	if e.conns[i].state == free {
-		e.start(i, e.head, now)
+	if e.conns[k].state == free {
+		e.start(k, e.head)
 		return
 	}
-	s.push(i, e.head)
+	e.sticky.push(k, e.head)
 	e.deadline = min(e.deadline, e.head+e.timeout)
+}
+
+// turn is the conn of the next connection in turn: a connection's several conns are not next to each other in it.
+func (e *engine) turn() int32 {
+	s, connections := e.sticky, len(e.conns)/e.depth
+	k := s.turn%connections*e.depth + s.turn/connections
+	s.turn = (s.turn + 1) % len(e.conns)
+	return int32(k)
 }
 
 // abandon gives up on all that waits for connection i.

@@ -21,6 +21,8 @@ const (
 	errNoPort
 	errDescriptors
 	errUnreachable
+	errReadTimeout
+	errCloseTimeout
 	errOther
 	errorKinds
 )
@@ -29,7 +31,8 @@ var errorNames = [errorKinds]string{
 	errEOF: "closed by the server", errReset: "reset", errProtocol: "protocol", errSize: "wrong reply size",
 	errUnasked: "reply to nothing asked", errNoConnection: "no connection left", errRefused: "connect: refused",
 	errConnectTimeout: "connect: timed out", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
-	errUnreachable: "connect: unreachable", errOther: "other",
+	errUnreachable: "connect: unreachable", errReadTimeout: "read: timed out",
+	errCloseTimeout: "close: timed out", errOther: "other",
 }
 
 func kindOf(err error) errorKind {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ func (s *Spec) Check() error {
 	if _, err := findWorkload(s.Workload); err != nil {
 		bad(err)
 	}
-	bad(oneOf("engine", s.Engine, Engines))
+	if _, err := findEngine(s.Engine); err != nil {
+		bad(err)
+	}
 	bad(oneOf("write", s.Write, Writes))
 	bad(oneOf("pace", s.Pace, Paces))
 	bad(oneOf("dispatch", s.Dispatch, Dispatches))
@@ -49,7 +52,7 @@ func (s *Spec) Check() error {
 		{s.Connections <= 1_000_000, "connections must be at most 1000000"},
 		{s.Duration > 0, "duration must be longer than 0"},
 		{s.ConnectTimeout > 0, "connect_timeout must be longer than 0"},
-		{s.RequestTimeout > 0, "request_timeout must be longer than 0"},
+		{s.Pipeline <= maxPipeline, "pipeline must be at most 1024"},
 	} {
 		if !c.ok {
 			bad(errors.New(c.says))
@@ -58,16 +61,22 @@ func (s *Spec) Check() error {
 	return errors.Join(errs...)
 }
 
+// maxPipeline is the most requests that a connection carries at one time.
+const maxPipeline = 1024
+
 // Load is a connected load: Connect, Run once, Close. Not concurrent.
 type Load struct {
-	spec    Spec
-	place   Place
-	codec   wire.Codec
-	matched bool
-	tally   *sockopt.Tally
-	dial    dialer
-	samples []Sample
-	dropped int64
+	spec     Spec
+	place    Place
+	workload *Workload
+	engine   *EngineKind
+	cpus     int // that engines may use
+	codec    wire.Codec
+	matched  bool
+	tally    *sockopt.Tally
+	dial     dialer
+	samples  []Sample
+	dropped  int64
 }
 
 // Connect opens the connections of s. Fewer than asked is no error (Result says so); none at all is.
@@ -84,15 +93,33 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 		return nil, err
 	}
 	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
-	p.Threads = min(max(p.Threads, 1), int(s.Connections))
-	l := &Load{spec: s, place: p, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
+	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
+	if l.workload, err = findWorkload(s.Workload); err != nil {
+		return nil, err
+	}
+	if l.engine, err = findEngine(s.Engine); err != nil {
+		return nil, err
+	}
+	l.cpus = max(p.Threads, 1)
+	if p.Threads = min(l.cpus, int(s.Connections)); l.engine.Tasks {
+		p.Threads = 1
+	}
+	l.place = p
 	l.dial = dialer{to: to, family: family, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
-	if err := l.dial.dial(ctx, int(s.Connections)); err != nil {
+	connections := int(s.Connections)
+	if l.workload.Brief {
+		connections = 1 // to see whether somebody is there
+	}
+	if err := l.dial.dial(ctx, connections); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("connect %s: %w", p.To, err)
 	}
 	if len(l.dial.fds) == 0 {
-		return nil, fmt.Errorf("connect %s: none of %d connections came about: %w", p.To, s.Connections, l.dial.last)
+		return nil, fmt.Errorf("connect %s: none of %d connections came about: %w", p.To, connections, l.dial.last)
+	}
+	if l.workload.Brief {
+		l.Close()
+		l.dial.connect, l.dial.fds = newQuantity(), slices.Repeat([]int{-1}, int(s.Connections))
 	}
 	return l, nil
 }
@@ -111,7 +138,7 @@ func (l *Load) Run(ctx context.Context, w Window, edge func(begins bool)) (Resul
 		if err != nil {
 			return Result{}, err
 		}
-		defer e.close()
+		defer e.mover.close()
 		engines[i] = e
 	}
 	engines[0].onEdge = edge
@@ -121,7 +148,7 @@ func (l *Load) Run(ctx context.Context, w Window, edge func(begins bool)) (Resul
 		select {
 		case <-ctx.Done():
 			for _, e := range engines {
-				e.stop()
+				e.mover.stop()
 			}
 		case <-finished:
 		}
@@ -130,7 +157,7 @@ func (l *Load) Run(ctx context.Context, w Window, edge func(begins bool)) (Resul
 	errs := make([]error, len(engines))
 	for i, e := range engines {
 		wg.Add(1)
-		go func() { defer wg.Done(); errs[i] = e.run() }()
+		go func() { defer wg.Done(); errs[i] = e.mover.run() }()
 	}
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
@@ -150,6 +177,9 @@ func (l *Load) result(engines []*engine) (Result, error) {
 			return Result{}, err
 		}
 	}
+	if err := rec.connect.merge(&l.dial.connect); err != nil {
+		return Result{}, err
+	}
 	for k, n := range l.dial.errors {
 		rec.errors[k] += n
 	}
@@ -158,19 +188,15 @@ func (l *Load) result(engines []*engine) (Result, error) {
 		return r, err
 	}
 	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1}
-	r.Connect = l.dial.connect.summary()
-	if r.Histograms["connect"], err = encode(l.dial.connect.hist); err != nil {
-		return r, err
-	}
 	for _, e := range engines {
 		r.BacklogEnd += e.backlog
 		r.SentBytes += e.sentIn
 		r.RecvBytes += e.recvIn
-		r.Engine.Threads++
+		r.Engine.Threads += e.threads
 		r.Engine.Idle += e.idle
 		r.Engine.Spin += e.spin
-		for i := range e.conns {
-			n := e.conns[i].completed
+		for i := 0; i < len(e.conns); i += e.depth {
+			n := e.done(i)
 			if n > 0 {
 				r.Connections.Served++
 			}

@@ -21,11 +21,13 @@ type Spec struct {
 	Dispatch       unit.Word         `json:"dispatch"`
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
+	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
 	Engine         unit.Word         `json:"engine"`
 	Pace           unit.Word         `json:"pace"`
 	ConnectTimeout unit.Duration     `json:"connect_timeout"`
-	RequestTimeout unit.Duration     `json:"request_timeout"` // from the intended time
+	RequestTimeout unit.Duration     `json:"request_timeout"`       // from the intended time; 0: none
+	IdleTimeout    unit.Duration     `json:"idle_timeout,omitzero"` // a connection that carried nothing for so long is closed and opened anew when it is needed; 0: it stays
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
@@ -78,6 +80,8 @@ type Result struct {
 	QueueWait Quantity `json:"queue_wait"` // sent ones: waited for a free connection
 	Lateness  Quantity `json:"lateness"`   // sent ones: the generator's own error
 	Connect   Quantity `json:"connect"`
+	FirstByte Quantity `json:"first_byte,omitzero"` // of workload crr: from the write of the request to the first byte back
+	Close     Quantity `json:"close,omitzero"`      // of workload crr: from the last byte, and our FIN, to the peer's FIN
 
 	Interval  int64      `json:"interval_ns"` // 100 ms, or longer where there would be more than 600
 	Intervals []Interval `json:"intervals"`

@@ -260,7 +260,7 @@ func TestConnectFails(t *testing.T) {
 func TestCheck(t *testing.T) {
 	s := spec()
 	s.Workload, s.Engine, s.Write, s.Pace, s.Arrivals.Law, s.Framing, s.Dispatch = "x", "x", "x", "x", "x", "x", "x"
-	s.Connections, s.Duration, s.ConnectTimeout, s.RequestTimeout = 0, 0, 0, 0
+	s.Connections, s.Duration, s.ConnectTimeout, s.Pipeline = 0, 0, 0, 1025
 	err := s.Check()
 	if err == nil || strings.Count(err.Error(), "\n") != 10 {
 		t.Errorf("eleven mistakes: %v", err)

@@ -115,13 +115,18 @@ type recorder struct {
 	wait     quantity
 	late     quantity
 
+	connect, firstByte, closing quantity // of connections made on the way
+
 	outcomes [4]int64 // requests
 	offered  int64
 	sent     int64
 	notSent  int64
 	lateRepl int64
-	inside   int64 // completed inside the measure phase, whenever they were intended
-	errors   [errorKinds]int64
+
+	duplicated, reordered int64 // replies in datagrams
+
+	inside int64 // completed inside the measure phase, whenever they were intended
+	errors [errorKinds]int64
 
 	interval  int64
 	intervals []*hdr.Histogram
@@ -140,7 +145,8 @@ type ended struct {
 }
 
 func newRecorder(w Window, samples int) *recorder {
-	r := &recorder{w: w, response: newQuantity(), service: newQuantity(), wait: newQuantity(), late: newQuantity()}
+	r := &recorder{w: w, response: newQuantity(), service: newQuantity(), wait: newQuantity(), late: newQuantity(),
+		connect: newQuantity(), firstByte: newQuantity(), closing: newQuantity()}
 	length := max(w.End-w.Measure, 1)
 	r.interval = max(intervalLen, (length+intervalMax-1)/intervalMax)
 	for range (length + r.interval - 1) / r.interval {
@@ -225,7 +231,8 @@ func (r *recorder) sample(q *request, now int64, o outcome) {
 
 // merge adds another engine's counts.
 func (r *recorder) merge(o *recorder) error {
-	for _, q := range [][2]*quantity{{&r.response, &o.response}, {&r.service, &o.service}, {&r.wait, &o.wait}, {&r.late, &o.late}} {
+	for _, q := range [][2]*quantity{{&r.response, &o.response}, {&r.service, &o.service}, {&r.wait, &o.wait}, {&r.late, &o.late},
+		{&r.connect, &o.connect}, {&r.firstByte, &o.firstByte}, {&r.closing, &o.closing}} {
 		if err := q[0].merge(q[1]); err != nil {
 			return err
 		}
@@ -245,6 +252,8 @@ func (r *recorder) merge(o *recorder) error {
 	r.sent += o.sent
 	r.notSent += o.notSent
 	r.lateRepl += o.lateRepl
+	r.duplicated += o.duplicated
+	r.reordered += o.reordered
 	r.inside += o.inside
 	r.samples = append(r.samples, o.samples...)
 	r.dropped += o.dropped
@@ -255,9 +264,10 @@ func (r *recorder) merge(o *recorder) error {
 func (r *recorder) result() (Result, error) {
 	res := Result{
 		Offered: r.offered, Completed: r.outcomes[completed], Failed: r.outcomes[failed], TimedOut: r.outcomes[timedOut], Unfinished: r.outcomes[unfinished],
-		Scheduled: r.offered, Sent: r.sent, NotSent: r.notSent, Late: r.lateRepl,
+		Scheduled: r.offered, Sent: r.sent, NotSent: r.notSent, Late: r.lateRepl, Duplicated: r.duplicated, Reordered: r.reordered,
 		Duration: r.w.End - r.w.Measure, Throughput: float64(r.inside) * 1e9 / float64(max(r.w.End-r.w.Measure, 1)),
 		Response: r.response.summary(), Service: r.service.summary(), QueueWait: r.wait.summary(), Lateness: r.late.summary(),
+		Connect: r.connect.summary(), FirstByte: r.firstByte.summary(), Close: r.closing.summary(),
 		Errors: map[string]int64{}, Interval: r.interval, Histograms: map[string]string{},
 	}
 	for k, n := range r.errors {
@@ -268,7 +278,11 @@ func (r *recorder) result() (Result, error) {
 	for _, h := range r.intervals {
 		res.Intervals = append(res.Intervals, Interval{Completed: h.TotalCount(), P50: percentile(h, .5), P99: percentile(h, .99)})
 	}
-	for name, q := range map[string]*quantity{"response": &r.response, "service": &r.service, "queue_wait": &r.wait, "lateness": &r.late} {
+	for name, q := range map[string]*quantity{"response": &r.response, "service": &r.service, "queue_wait": &r.wait, "lateness": &r.late,
+		"connect": &r.connect, "first_byte": &r.firstByte, "close": &r.closing} {
+		if q.hist.TotalCount() == 0 && (name == "connect" || name == "first_byte" || name == "close") {
+			continue
+		}
 		text, err := encode(q.hist)
 		if err != nil {
 			return res, fmt.Errorf("encode the %s histogram: %w", name, err)

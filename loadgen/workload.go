@@ -7,59 +7,68 @@ import (
 	"github.com/sockbench/sockbench/unit"
 )
 
-// Event is what happened to a connection.
-type Event uint8
-
-const (
-	Due       Event = iota // a unit of work was given to it
-	Connected              // its connect succeeded
-	Reply                  // a whole, valid reply arrived
-	EOF                    // the peer closed
-	Failed                 // the connection broke, or the peer broke the protocol
-)
-
-// Step is what the engine is to do next with a connection.
-type Step uint8
-
-const (
-	Await    Step = iota // nothing: wait for the next event
-	Send                 // write a request
-	Complete             // the unit is done and valid
-	Fail                 // the unit is lost
-)
-
-// Workload is one entry of Workloads: a state machine over one connection. One unit of offered work runs from Due to
-// Complete or Fail and is counted once. On is called on the engine's thread: it must not allocate, block or read a clock.
+// Workload is one entry of Workloads: what a unit of offered work is. It is counted once, when its reply is complete.
+//
+// A workload was a state machine once, called for each event of a connection. All there are differ in the fields below,
+// which cost nothing to ask.
 type Workload struct {
 	Name, Doc string
-	Unit      string // what is counted
-	On        func(Event) Step
+	Unit      string      // what is counted
+	Brief     bool        // every unit has a connection of its own: opened, used once, closed
+	Arrived   bool        // bytes sent are those that have arrived, and not those that were written
+	Defaults  func(*Spec) // what the workload is with nothing else named; nil: as rr
 }
 
-// Workloads lists what a load can do.
+// Workloads lists what a load can do. The first is the default.
 var Workloads = []Workload{
-	{Name: "rr", Doc: "request and reply over connections that stay open", Unit: "request", On: rr},
+	{Name: "rr", Unit: "request", Doc: "request and reply over connections that stay open"},
+	{Name: "crr", Unit: "connection", Brief: true, Doc: "connect, request, reply, close: every request has a connection of its own"},
+	{Name: "stream-up", Unit: "block", Arrived: true, Defaults: bulk(block, 16),
+		Doc: "1 MiB blocks to the server, each acknowledged by a small reply, many under way"},
+	{Name: "stream-down", Unit: "block", Defaults: bulk(16, block),
+		Doc: "1 MiB blocks from the server, each asked for by a small request, many under way"},
 }
 
-func rr(e Event) Step {
-	switch e {
-	case Due:
-		return Send
-	case Reply:
-		return Complete
-	case EOF, Failed:
-		return Fail
+const (
+	block       = 1 << 20
+	outstanding = 64 // blocks, per connection
+)
+
+// bulk makes a workload of streams: blocks in one direction, small messages in the other, and no timeout, because how
+// long a block takes is what the others leave it.
+func bulk(request, reply unit.Bytes) func(*Spec) {
+	return func(s *Spec) {
+		s.Request, s.Reply, s.Pipeline, s.RequestTimeout = request, reply, outstanding, 0
 	}
-	return Await
 }
 
 // Words a load's knobs may take. The first of each is the default.
 var (
 	Writes     = []string{"single", "split", "writev", "cork"} // in the order of manner
-	Engines    = []string{"epoll"}
 	Paces      = []string{"exact", "cheap"}
 	Dispatches = []string{"idle", "sticky"}
 )
+
+// Engines lists the ways to drive sockets. The first is the default.
+var Engines = []EngineKind{epollKind}
+
+// EngineNames are the names of Engines.
+func EngineNames() []string {
+	names := make([]string, len(Engines))
+	for i := range Engines {
+		names[i] = Engines[i].Name
+	}
+	return names
+}
+
+func findEngine(name unit.Word) (*EngineKind, error) {
+	for i := range Engines {
+		if Engines[i].Name == string(name) {
+			return &Engines[i], nil
+		}
+	}
+	return nil, oneOf("engine", name, EngineNames())
+}
 
 // oneOf says whether word stands in list.
 func oneOf(knob string, word unit.Word, list []string) error {

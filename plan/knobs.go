@@ -66,7 +66,7 @@ var Knobs = []Knob{
 	{Name: "write", Default: "single", Values: words(loadgen.Writes...),
 		Help:   "a request in one write, its head and body in two, both in one writev, or in two behind TCP_CORK",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Write} }},
-	{Name: "engine", Default: "epoll", Values: words(loadgen.Engines...),
+	{Name: "engine", Default: "epoll", Values: words(loadgen.EngineNames()...),
 		Help:   "how the load generator moves bytes",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Engine} }},
 	{Name: "pace", Default: "exact", Values: words(loadgen.Paces...), OpenLoop: true,

@@ -113,6 +113,10 @@ func (t *Tally) Opened(fd int) {
 	t.open[fd] = as
 }
 
+// Again is Opened for one of so many connections that looking at each would take longer than they live: its options of
+// the established phase are set, and nothing is read back.
+func (t *Tally) Again(fd int) { t.set(fd, Established|EachRead) }
+
 // Rearms says whether AfterRead has anything to do.
 func (t *Tally) Rearms() bool { return len(t.rearm) > 0 }
 
@@ -122,14 +126,14 @@ func (t *Tally) AfterRead(fd int) { t.set(fd, EachRead) }
 // Closing takes the last look at a socket before it is closed. A socket that was never Opened is passed over, so that
 // every path that closes may call it.
 func (t *Tally) Closing(fd int) {
-	var info TCPInfo
-	info.Read(fd)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	as, opened := t.open[fd]
 	if !opened {
 		return
 	}
+	var info TCPInfo
+	info.Read(fd)
 	delete(t.open, fd)
 	for _, a := range as {
 		t.closed[lastLook(fd, a)]++

@@ -1,0 +1,145 @@
+package loadgen
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// visit is the times of a connection that is opened and closed on the way: because its workload is brief, or because it
+// was idle for too long.
+type visit struct {
+	began int64 // its connect
+	up    int64 // it was established; 0: not yet
+	asked int64 // the write of its last request began
+	first int64 // something came back
+	used  int64 // its last reply was complete, or its close began
+}
+
+// looks is how many of the connections made on the way have their options read back and their TCP_INFO kept: that takes
+// longer than a connection does.
+const looks = 100
+
+// standing says whether connection i can be written to. Where it has to be opened first, it begins to be.
+func (e *engine) standing(i int32) bool {
+	c, v := &e.conns[i], &e.visits[e.at(i)]
+	if c.fd >= 0 {
+		if v.up == 0 {
+			return false
+		}
+		if idle := int64(e.load.spec.IdleTimeout); idle == 0 || e.carries(i) || clock.Now()-v.used < idle {
+			return true
+		}
+		e.shut(i)
+	}
+	k := i
+	if e.pipes != nil {
+		k = e.pipes[e.at(i)].unwritten()
+	}
+	if k == none || !e.conns[k].queued {
+		return false // what was to be sent has been given up
+	}
+	*v = visit{began: clock.Now()}
+	e.conns[k].wrote = v.began
+	e.deadline = min(e.deadline, v.began+int64(e.load.spec.ConnectTimeout))
+	e.mover.dial(i)
+	return false
+}
+
+// carries says whether a reply is to come on connection i.
+func (e *engine) carries(i int32) bool {
+	if e.pipes != nil {
+		p := &e.pipes[e.at(i)]
+		return p.n > p.unsent
+	}
+	c := &e.conns[i]
+	return !c.queued && (c.state == busy || c.state == overdue)
+}
+
+// dialed gives connection i a descriptor that is being connected.
+func (e *engine) dialed(i int32, fd int) {
+	e.conns[i].fd, *e.slot(i) = int32(fd), fd
+}
+
+// connected says that connection i is established.
+func (e *engine) connected(i int32) {
+	c, v := &e.conns[i], &e.visits[e.at(i)]
+	v.up = clock.Now()
+	v.used = v.up
+	if e.phase == 2 {
+		e.rec.connect.record(v.up - v.began)
+	}
+	if e.looked++; e.looked <= looks {
+		e.load.tally.Opened(int(c.fd))
+	} else {
+		e.load.tally.Again(int(c.fd))
+	}
+	e.todo = append(e.todo, i)
+}
+
+// answered notes that a reply on conn k's connection is complete. A brief unit is over with it: the connection is shut
+// down, and free again when the peer has closed too.
+func (e *engine) answered(k int32, now int64) {
+	v := &e.visits[e.at(k)]
+	if v.used = now; !e.brief {
+		return
+	}
+	if e.phase == 2 {
+		e.rec.firstByte.record(v.first - v.asked)
+	}
+	c := &e.conns[k]
+	c.state = closing
+	e.deadline = min(e.deadline, now+e.timeout)
+	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil { // the peer has reset it
+		e.mover.abort(k)
+	}
+}
+
+// ended says that the peer has closed connection i, and whether that was what it waited for.
+func (e *engine) ended(i int32) bool {
+	if e.conns[i].state != closing {
+		return false
+	}
+	now := clock.Now()
+	if e.phase == 2 {
+		e.rec.closing.record(now - e.visits[e.at(i)].used)
+	}
+	e.vacate(i, now)
+	return true
+}
+
+// vacate closes connection i, whose unit is over.
+func (e *engine) vacate(i int32, now int64) {
+	e.shut(i)
+	if c := &e.conns[i]; c.cut != nil {
+		c.cut.in = wire.State{}
+	}
+	e.release(i, now)
+}
+
+// expireVisit gives up on the opening or closing of connection i if its time is over, and says whether it did.
+func (e *engine) expireVisit(i int32, now int64) bool {
+	if i%int32(e.depth) != 0 {
+		return false
+	}
+	c, v := &e.conns[i], &e.visits[e.at(i)]
+	at, kind := int64(never), errCloseTimeout
+	switch {
+	case c.state == closing:
+		at = v.used + e.timeout
+	case c.fd >= 0 && v.up == 0:
+		at, kind = v.began+int64(e.load.spec.ConnectTimeout), errConnectTimeout
+	}
+	if at > now {
+		e.deadline = min(e.deadline, at)
+		return false
+	}
+	if kind == errConnectTimeout {
+		e.lose(i, kind)
+	} else {
+		e.rec.errors[kind]++
+		e.mover.abort(i)
+	}
+	return true
+}
