@@ -182,8 +182,20 @@ func (m *epoll) several(i int32) bool {
 // write writes f, and says whether all of it has gone.
 func (m *epoll) write(i int32, f *wire.Frame) bool {
 	c := &m.conns[i]
+	if m.manner == corked && f.Left() == f.Len() {
+		if err := cork(c.fd, 1); err != nil {
+			m.lose(i, kindOf(err))
+			return false
+		}
+	}
 	for f.Left() > 0 {
-		n, err := m.manner.write(c.fd, f, m.out)
+		var n int
+		var err error
+		if a, b := m.manner.pieces(f, m.out); b == nil {
+			n, err = write(c.fd, a)
+		} else {
+			n, err = writev(c.fd, a, b)
+		}
 		if err == unix.EINTR {
 			continue
 		}
@@ -233,11 +245,11 @@ func (m *epoll) readable(i int32) {
 	switch {
 	case err == unix.EAGAIN, err == unix.EINTR:
 	case err != nil:
-		if !m.ended(i) {
+		if !m.peerClosed(i) {
 			m.lose(i, kindOf(err))
 		}
 	case n == 0 && m.flows == nil:
-		if !m.ended(i) {
+		if !m.peerClosed(i) {
 			m.lose(i, errEOF)
 		}
 	default:

@@ -35,8 +35,13 @@ var errorNames = [errorKinds]string{
 	errCloseTimeout: "close: timed out", errOther: "other",
 }
 
+// errReceiveTimeout is what a blocking read says when SO_RCVTIMEO has passed.
+var errReceiveTimeout = errors.New("SO_RCVTIMEO has passed")
+
 func kindOf(err error) errorKind {
 	switch {
+	case errors.Is(err, errReceiveTimeout):
+		return errReadTimeout
 	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return errReset
 	case errors.Is(err, unix.ECONNREFUSED):

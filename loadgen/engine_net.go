@@ -1,0 +1,56 @@
+package loadgen
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+var netKind = EngineKind{
+	Name:  "net",
+	Doc:   "a goroutine per connection, waiting in Go's network poller as with package net: what most Go programs are",
+	Tasks: true,
+	open:  func(e *engine) (mover, error) { return openTasks(e, false, pollable) },
+}
+
+// polled is a socket in Go's network poller. It is what a net.Conn is below its addresses and deadlines: reads and
+// writes take the same way, and nothing is set on the socket that was not asked for, as package net does to those it
+// makes (TCP_NODELAY, keep-alive).
+type polled struct {
+	file *os.File
+	fd   int32
+}
+
+func pollable(fd int) (lane, error) { return polled{os.NewFile(uintptr(fd), "socket"), int32(fd)}, nil }
+
+func (p polled) read(b []byte) (int, error) {
+	n, err := p.file.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+func (p polled) write(b []byte) error {
+	_, err := p.file.Write(b)
+	return err
+}
+
+func (p polled) writev(a, b []byte) error {
+	n, err := writev(p.fd, a, b)
+	if err == unix.EAGAIN || err == unix.EINTR {
+		n, err = 0, nil
+	}
+	if err == nil && n < len(a) {
+		err = p.write(a[n:])
+		n = len(a)
+	}
+	if err == nil && n < len(a)+len(b) {
+		err = p.write(b[n-len(a):])
+	}
+	return err
+}
+
+func (p polled) close() { p.file.Close() }
