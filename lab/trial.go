@@ -22,10 +22,15 @@ const (
 	slack       = 5 * time.Second  // for a machine that is busy
 	lead        = 2 * time.Millisecond
 	closedDrain = 250 * time.Millisecond
+	bulkDrain   = 5 * time.Second // of requests that never time out: blocks, many under way
 )
 
 // drainTime is the longest drain: in a closed loop hardly anything is under way, in an open one a whole backlog may be.
+// It ends as soon as nothing is under way.
 func drainTime(s loadgen.Spec) time.Duration {
+	if s.RequestTimeout == 0 {
+		return bulkDrain
+	}
 	if s.OpenLoop() {
 		return time.Duration(s.RequestTimeout)
 	}

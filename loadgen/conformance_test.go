@@ -36,7 +36,7 @@ func conform(t *testing.T, engine unit.Word, w *Workload, framing string, rate u
 		s.Request, s.Reply, s.Pipeline = min(s.Request, 100_000), min(s.Reply, 100_000), min(s.Pipeline, 8)
 	}
 	s.Workload, s.Engine, s.Framing, s.Rate, s.Connections, s.Duration = unit.Word(w.Name), engine, unit.Word(framing), rate, 3, 100e6
-	if rate > 0 && s.Pipeline > 1 && tasksOf(engine) {
+	if rate > 0 && s.Pipeline > 1 && Tasks(engine) {
 		if s.Check() == nil {
 			t.Error("a pipeline in an open loop is not refused")
 		}
@@ -53,10 +53,10 @@ func conform(t *testing.T, engine unit.Word, w *Workload, framing string, rate u
 	if r.Connections.Attained != 3 || r.Connections.Served != 3 {
 		t.Errorf("connections %+v", r.Connections)
 	}
-	if r.Engine.Threads != 1 || r.Engine.Idle > r.Duration || r.Engine.Idle <= 0 && !tasksOf(engine) { // whose CPU time is the process's, server and all
+	if r.Engine.Threads != 1 || r.Engine.Idle > r.Duration || r.Engine.Idle <= 0 && !Tasks(engine) { // whose CPU time is the process's, server and all
 		t.Errorf("engine %+v", r.Engine)
 	}
-	if (r.Engine.Spin > 0) && (rate == 0 || tasksOf(engine)) {
+	if (r.Engine.Spin > 0) && (rate == 0 || Tasks(engine)) {
 		t.Errorf("engine %+v spins", r.Engine)
 	}
 	per := float64(max(s.Request, s.Reply)) * r.Throughput * float64(r.Duration) / 1e9
@@ -72,9 +72,4 @@ func conform(t *testing.T, engine unit.Word, w *Workload, framing string, rate u
 		t.Errorf("%d connections accepted, %d connects", n, r.Connect.Count)
 	}
 	l.Close()
-}
-
-func tasksOf(engine unit.Word) bool {
-	k, err := findEngine(engine)
-	return err == nil && k.Tasks
 }

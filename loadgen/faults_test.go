@@ -133,13 +133,16 @@ func TestRefused(t *testing.T) {
 		}
 		defer l.Close()
 		f.l.Close()
+		for c, err := net.Dial("tcp", f.l.Addr().String()); err == nil; c, err = net.Dial("tcp", f.l.Addr().String()) {
+			c.Close() // the goroutine that accepts still holds the socket
+		}
 		r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkAccounts(t, r)
 		if r.Failed != r.Offered || r.Offered != 100 || r.Errors[errorNames[errRefused]] != 100 {
-			t.Errorf("failed %d of %d, errors %v", r.Failed, r.Offered, r.Errors)
+			t.Errorf("completed %d, failed %d, timed out %d, unfinished %d of %d, errors %v", r.Completed, r.Failed, r.TimedOut, r.Unfinished, r.Offered, r.Errors)
 		}
 	})
 }

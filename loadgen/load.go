@@ -19,7 +19,7 @@ import (
 func (s *Spec) Check() error {
 	var errs []error
 	bad := func(err error) { errs = append(errs, err) }
-	if _, err := findWorkload(s.Workload); err != nil {
+	if _, err := FindWorkload(s.Workload); err != nil {
 		bad(err)
 	}
 	if _, err := findEngine(s.Engine); err != nil {
@@ -33,16 +33,13 @@ func (s *Spec) Check() error {
 	} else if mean, sets := s.Arrivals.SetsRate(); sets && s.Rate != 0 && s.Rate != mean {
 		bad(fmt.Errorf("arrivals %s set the rate themselves: rate %s cannot be asked for beside them", s.Arrivals, s.Rate))
 	}
-	if s.Think > 0 && s.OpenLoop() {
-		bad(errors.New("think acts in a closed loop only, where no schedule says when requests are due"))
+	for _, c := range s.Clashes() {
+		bad(errors.New(c.Says))
 	}
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {
 		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
-		if s.Write == "split" && s.Request == 1 && f.Name != "length" {
-			bad(errors.New("write split needs a request of at least 2 bytes"))
-		}
 	}
 	for _, c := range []struct {
 		ok   bool
@@ -52,7 +49,7 @@ func (s *Spec) Check() error {
 		{s.Connections <= 1_000_000, "connections must be at most 1000000"},
 		{s.Duration > 0, "duration must be longer than 0"},
 		{s.ConnectTimeout > 0, "connect_timeout must be longer than 0"},
-		{s.Pipeline <= maxPipeline, "pipeline must be at most 1024"},
+		{s.Pipeline <= MaxPipeline, "pipeline must be at most 1024"},
 	} {
 		if !c.ok {
 			bad(errors.New(c.says))
@@ -60,9 +57,6 @@ func (s *Spec) Check() error {
 	}
 	return errors.Join(errs...)
 }
-
-// maxPipeline is the most requests that a connection carries at one time.
-const maxPipeline = 1024
 
 // Load is a connected load: Connect, Run once, Close. Not concurrent.
 type Load struct {
@@ -94,7 +88,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	}
 	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
 	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
-	if l.workload, err = findWorkload(s.Workload); err != nil {
+	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err
 	}
 	if l.engine, err = findEngine(s.Engine); err != nil {

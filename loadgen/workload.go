@@ -61,6 +61,12 @@ func EngineNames() []string {
 	return names
 }
 
+// Tasks says whether the engine of that name has a goroutine or thread per connection.
+func Tasks(engine unit.Word) bool {
+	e, err := findEngine(engine)
+	return err == nil && e.Tasks
+}
+
 func findEngine(name unit.Word) (*EngineKind, error) {
 	for i := range Engines {
 		if Engines[i].Name == string(name) {
@@ -80,7 +86,8 @@ func oneOf(knob string, word unit.Word, list []string) error {
 	return fmt.Errorf("no %s %q: choose one of %s", knob, word, strings.Join(list, ", "))
 }
 
-func findWorkload(name unit.Word) (*Workload, error) {
+// FindWorkload returns the workload of that name.
+func FindWorkload(name unit.Word) (*Workload, error) {
 	names := make([]string, len(Workloads))
 	for i := range Workloads {
 		if names[i] = Workloads[i].Name; names[i] == string(name) {

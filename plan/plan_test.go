@@ -271,3 +271,26 @@ func TestPlanSurvivesJSON(t *testing.T) {
 		t.Error("a plan with an unknown knob was read")
 	}
 }
+
+// A workload brings what it is made of, and what is named beside it wins, wherever it stands.
+func TestWorkloadDefaults(t *testing.T) {
+	const workloads = "factors: {workload: [rr, stream-up, stream-down]}\nfixed: {request_timeout: 9s"
+	trials := append(mustParse(t, workloads+"}\n").Block(0, 0), mustParse(t, workloads+", request: 4KiB}\n").Block(0, 0)...)
+	for _, trial := range trials {
+		l, want := trial.Spec.Load, int64(64)
+		if trial.Spec.Target.Request != l.Request || trial.Spec.Target.Reply != l.Reply {
+			t.Errorf("%v: the server is told %d and %d, the load %d and %d", trial.Cell, trial.Spec.Target.Request, trial.Spec.Target.Reply, l.Request, l.Reply)
+		}
+		switch {
+		case trial.Cell["request"] == "4KiB":
+			want = 4096
+		case l.Workload == "stream-up":
+			want = 1 << 20
+		case l.Workload == "stream-down":
+			want = 16
+		}
+		if int64(l.Request) != want || l.RequestTimeout != 9*second || (l.Pipeline == 64) != (l.Workload != "rr") {
+			t.Errorf("%v: request %d, want %d; timeout %v, pipeline %d", trial.Cell, l.Request, want, l.RequestTimeout, l.Pipeline)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/wire"
@@ -21,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, splittable, connected, timeouts, openLoop, closedLoop, oneRate, inside, serverOptions, elsewhere}
+var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -36,8 +37,13 @@ func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 		return []verdict{{"target", "target: " + err.Error()}}
 	}
 	s := subject{named, c, spec, entry}
+	var clashes []loadgen.Clash
 	for _, r := range rules {
 		knobs, sentence := r(s)
+		clashes = append(clashes, loadgen.Clash{Knobs: knobs, Says: sentence})
+	}
+	for _, clash := range append(clashes, spec.Load.Clashes()...) {
+		knobs, sentence := clash.Knobs, clash.Says
 		if sentence == "" {
 			continue
 		}
@@ -74,31 +80,21 @@ func sizes(s subject) ([]string, string) {
 	return nil, ""
 }
 
-func splittable(s subject) ([]string, string) {
-	if s.spec.Load.Write == "split" && s.spec.Load.Request < 2 {
-		return []string{"write", "request"}, "one byte cannot be split: make request 2 or more"
-	}
-	return nil, ""
-}
-
-func connected(s subject) ([]string, string) {
+func counts(s subject) ([]string, string) {
 	if s.spec.Load.Connections < 1 {
 		return []string{"connections"}, "at least one connection is needed"
 	}
+	if s.spec.Load.Pipeline < 1 || s.spec.Load.Pipeline > loadgen.MaxPipeline {
+		return []string{"pipeline"}, fmt.Sprintf("a connection carries 1 to %d requests at one time", loadgen.MaxPipeline)
+	}
 	return nil, ""
 }
 
-func timeouts(s subject) (knobs []string, sentence string) {
+func timeouts(s subject) ([]string, string) {
 	if s.spec.Load.ConnectTimeout == 0 {
-		knobs = append(knobs, "connect_timeout")
+		return []string{"connect_timeout"}, "nothing can be done in no time: write for example 5s"
 	}
-	if s.spec.Load.RequestTimeout == 0 {
-		knobs = append(knobs, "request_timeout")
-	}
-	if len(knobs) > 0 {
-		sentence = "nothing can be done in no time: write for example 5s"
-	}
-	return knobs, sentence
+	return nil, ""
 }
 
 func openLoop(s subject) (knobs []string, sentence string) {
@@ -116,11 +112,12 @@ func openLoop(s subject) (knobs []string, sentence string) {
 	return append([]string{"rate"}, knobs...), "it acts in an open loop only: name a rate, for example rate=20k"
 }
 
-func closedLoop(s subject) ([]string, string) {
-	if s.spec.Load.Think == 0 || !s.spec.Load.OpenLoop() {
+// pacing refuses a word about how to wait for the next due request where nobody can.
+func pacing(s subject) ([]string, string) {
+	if _, named := s.cell["pace"]; !named || s.spec.Load.Pace != "exact" || !loadgen.Tasks(s.spec.Load.Engine) {
 		return nil, ""
 	}
-	return []string{"rate", "arrivals", "think"}, "think acts in a closed loop only: leave it out, or the rate"
+	return []string{"engine", "pace"}, "to poll for the next due request would take the CPU from the connections' own threads: leave pace out"
 }
 
 // oneRate refuses a rate beside arrivals that set another one.

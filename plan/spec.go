@@ -179,6 +179,32 @@ func (n orDefault) MarshalText() ([]byte, error) {
 // none is the level of a knob whose absence has a name.
 const none = "none"
 
+// patience is a timeout as levels write it: "none" is for ever.
+type patience unit.Duration
+
+func (p *patience) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == none {
+		*p = 0
+		return nil
+	}
+	var d unit.Duration
+	if err := d.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	if d == 0 {
+		return errors.New("nothing can be done in no time: write for example 5s, or none")
+	}
+	*p = patience(d)
+	return nil
+}
+
+func (p patience) MarshalText() ([]byte, error) {
+	if p == 0 {
+		return []byte(none), nil
+	}
+	return unit.Duration(p).MarshalText()
+}
+
 // offered is a rate as levels write it: "none" is the closed loop.
 type offered unit.Rate
 

@@ -16,6 +16,18 @@ import (
 var wrong = [][]string{
 	{"fixed: {think: 1ms, rate: 1k}",
 		`1:16: rate=1k,think=1ms: think acts in a closed loop only: leave it out, or the rate`},
+	{"fixed: {workload: crr, pipeline: 4, idle_timeout: 1s}",
+		`1:34: workload=crr,pipeline=4: each connection carries one request and is closed: leave pipeline out`,
+		`1:51: workload=crr,idle_timeout=1s: no connection is ever idle: leave idle_timeout out`},
+	{"fixed: {engine: net, pipeline: 4, rate: 1k, pace: exact}",
+		`1:32: engine=net,rate=1k,pipeline=4: engine net writes and reads in turn, and cannot send what falls due while it waits for a reply: leave pipeline out, or write engine=epoll`,
+		`1:51: engine=net,pace=exact: to poll for the next due request would take the CPU from the connections' own threads: leave pace out`},
+	{"fixed: {engine: block, pipeline: 4, request: 8KiB, reply: 8KiB}",
+		`1:59: engine=block,pipeline=4,request=8KiB,reply=8KiB: engine block writes and reads in turn: with so much under way both ways, client and server could wait for each other for ever; make pipeline, request or reply smaller, or write engine=epoll`},
+	{"fixed: {pipeline: 2000}",
+		`1:19: pipeline=2000: a connection carries 1 to 1024 requests at one time`},
+	{"fixed: {request_timeout: 0}",
+		`1:26: request_timeout=0: nothing can be done in no time: write for example 5s, or none`},
 	// Keys.
 	{"warmpu: 200ms",
 		`1:1: unknown key warmpu: choose one of {keys}; did you mean warmup?`},

@@ -1,0 +1,44 @@
+package loadgen
+
+import "fmt"
+
+// MaxPipeline is the most requests that a connection carries at one time.
+const MaxPipeline = 1024
+
+// inKernel is how much two sockets surely hold between two programs of which neither reads, in bytes.
+const inKernel = 16 << 10
+
+// Clash is what cannot be although each part of it could: the knobs it is about, and a sentence that names the fix.
+type Clash struct {
+	Knobs []string
+	Says  string
+}
+
+// Clashes lists what s asks for that cannot be, or would not act.
+func (s *Spec) Clashes() (clashes []Clash) {
+	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
+	if s.Write == "split" && s.Request < 2 {
+		clash("one byte cannot be split: make request 2 or more", "write", "request")
+	}
+	if s.Think > 0 && s.OpenLoop() {
+		clash("think acts in a closed loop only: leave it out, or the rate", "rate", "arrivals", "think")
+	}
+	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
+		if s.Pipeline > 1 {
+			clash("each connection carries one request and is closed: leave pipeline out", "workload", "pipeline")
+		}
+		if s.IdleTimeout > 0 {
+			clash("no connection is ever idle: leave idle_timeout out", "workload", "idle_timeout")
+		}
+	}
+	if e, err := findEngine(s.Engine); err == nil && e.Tasks && s.Pipeline > 1 {
+		if s.OpenLoop() {
+			clash(fmt.Sprintf("engine %s writes and reads in turn, and cannot send what falls due while it waits for a reply: leave pipeline out, or write engine=epoll", s.Engine),
+				"engine", "rate", "arrivals", "pipeline")
+		} else if int64(s.Pipeline)*int64(min(s.Request, s.Reply)) > inKernel {
+			clash(fmt.Sprintf("engine %s writes and reads in turn: with so much under way both ways, client and server could wait for each other for ever; make pipeline, request or reply smaller, or write engine=epoll", s.Engine),
+				"engine", "pipeline", "request", "reply")
+		}
+	}
+	return clashes
+}
