@@ -39,9 +39,14 @@ func (p polled) write(b []byte) error {
 }
 
 func (p polled) writev(a, b []byte) error {
-	n, err := writev(p.fd, a, b)
-	if err == unix.EAGAIN || err == unix.EINTR {
-		n, err = 0, nil
+	n, errno := writev(p.fd, a, b)
+	var err error
+	switch errno {
+	case 0:
+	case unix.EAGAIN, unix.EINTR:
+		n = 0
+	default:
+		err = errno
 	}
 	if err == nil && n < len(a) {
 		err = p.write(a[n:])
