@@ -112,8 +112,8 @@ func TestReports(t *testing.T) {
 		{allOK, `{"RetCodes": {"OK": 4, "short read": 1}, "DurationHistogram": {"Count": 5}}`, "5 requests"},
 		{allOK, `{"RetCodes": {}, "DurationHistogram": {"Count": 0}}`, "0 requests"},
 		{allOK, `none`, "invalid"},
-		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=20005; ReceivedMessages=20005\n", ""},
-		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=20005; ReceivedMessages=20004\n", "20004 were answered"},
+		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=20005; ReceivedMessages=19952\n", ""},
+		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=20005; ReceivedMessages=19004\n", "19004 were answered"},
 		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=19000; ReceivedMessages=19000\n", "sent 19000 messages of 20000"},
 		{sent, "sockperf: ERROR\n", "does not say"},
 	} {

@@ -82,15 +82,17 @@ func listens(ctx context.Context, port string) error {
 
 var totalRun = regexp.MustCompile(`\[Total Run\].*SentMessages=(\d+); ReceivedMessages=(\d+)`)
 
-// sentMessages reads from sockperf's report how many requests it made, if all were answered and none was missing.
+// sentMessages reads from sockperf's report how many requests it made, if hardly any was missing or not answered: it
+// does not wait for the last ones.
 func sentMessages(out []byte) (int64, error) {
 	m := totalRun.FindSubmatch(out)
 	if m == nil {
 		return 0, errors.New("sockperf does not say how many messages it sent")
 	}
 	sent, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if want := int64(sockperfRate * sockperfRun / time.Second); sent < want*99/100 || string(m[1]) != string(m[2]) {
-		err = errors.Join(err, fmt.Errorf("sockperf sent %s messages of %d, and %s were answered", m[1], want, m[2]))
+	answered, err1 := strconv.ParseInt(string(m[2]), 10, 64)
+	if want := int64(sockperfRate * sockperfRun / time.Second); min(sent, answered) < want*99/100 {
+		return 0, fmt.Errorf("sockperf sent %d messages of %d, and %d were answered", sent, want, answered)
 	}
-	return sent, err
+	return sent, errors.Join(err, err1)
 }
