@@ -63,22 +63,19 @@ func window(ctx context.Context, connections, client, server int) (float64, erro
 	for first.echoed < int64(begun*connections) && err == nil {
 		first, err = wait(ctx, 5*time.Millisecond, client, server)
 	}
-	for _, step := range []struct {
-		time time.Duration
-		seen *moment
-	}{{warmup, &first}, {duration, &last}, {duration / 50, &after}} {
-		if err == nil {
-			*step.seen, err = wait(ctx, step.time, client, server)
+	if err == nil {
+		first, err = wait(ctx, warmup, client, server)
+	}
+	if err == nil {
+		last, err = wait(ctx, duration, client, server)
+	}
+	// More must come than was under way: the load went on. A machine that is not quiet may stop it for a while.
+	for tries := 0; after.echoed <= last.echoed+int64(connections) && err == nil; tries++ {
+		if after, err = wait(ctx, 5*time.Millisecond, client, server); err == nil && tries == 100 {
+			err = errors.New("the load ended before the time in which it was watched")
 		}
 	}
-	if err != nil {
-		return 0, err
-	}
-	n := last.echoed - first.echoed
-	if after.echoed-last.echoed < n/200 {
-		return 0, errors.New("the load ended before the time in which it was watched")
-	}
-	return float64(last.used-first.used) / float64(n), nil
+	return float64(last.used-first.used) / float64(last.echoed-first.echoed), err
 }
 
 // wait looks after a time.
@@ -111,7 +108,7 @@ func (b *bench) watched(name string, connections int, argv command, check func(o
 }
 
 // watchedLoad is how long the clients run of which one second is watched.
-const watchedLoad = 1600 * time.Millisecond
+const watchedLoad = 2 * time.Second
 
 // fortioCost is P3.
 func fortioCost(ctx context.Context, b *bench) (figures []figure, err error) {
