@@ -44,6 +44,7 @@ type Env struct {
 	service unit.Dist
 	nap     func(time.Duration) // how a service that sleeps does it; may return early
 	halted  atomic.Bool         // Close was called: nobody works or sleeps on
+	samples *sampler
 
 	mu    sync.Mutex
 	rng   *rand.Rand
@@ -87,6 +88,7 @@ func newEnv(s Spec, p Place) (*Env, error) {
 		service: s.Service,
 		nap:     threadNap,
 		rng:     rand.New(rand.NewPCG(p.Seed, stream)),
+		samples: newSampler(p.Samples),
 	}
 	e.rearms = e.sockets.Rearms()
 	return e, nil
@@ -204,6 +206,13 @@ func lockThread() {
 func threadNap(d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+}
+
+// handle serves the request that a read returning at received completed.
+func (e *Env) handle(id uint64, received int64) {
+	began := e.samples.now()
+	e.work()
+	e.samples.note(id, received, began)
 }
 
 // work spends one request's service time: computing, or asleep.

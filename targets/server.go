@@ -61,4 +61,12 @@ func (s *server) halt() {
 	s.m.halt()
 }
 
-func (s *server) Result() Result { return s.env.result() }
+func (s *server) Result() Result {
+	r := s.env.result()
+	select {
+	case <-s.done:
+		r.Samples, r.Dropped = s.env.samples.all()
+	default: // they are still being written
+	}
+	return r
+}

@@ -62,9 +62,10 @@ func (s Spec) pool() int {
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
 type Place struct {
-	Listen string `json:"listen"` // "tcp://127.0.0.1:0"
-	Expect int    `json:"expect"` // connections to come
-	Seed   uint64 `json:"seed"`   // of the block: service times are drawn from it
+	Listen  string `json:"listen"`            // "tcp://127.0.0.1:0"
+	Expect  int    `json:"expect"`            // connections to come
+	Seed    uint64 `json:"seed"`              // of the block: service times are drawn from it
+	Samples int    `json:"samples,omitempty"` // most requests of Result.Samples; 0: none
 }
 
 // Entry is one line of All.
@@ -112,6 +113,8 @@ type Result struct {
 	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent
 	Queue    Queue           `json:"queue,omitzero"`  // of pool
 	Sockets  sockopt.Sockets `json:"sockets"`
+	Samples  []Sample        `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
+	Dropped  int64           `json:"-"` // how many more there were
 }
 
 // Find returns the model of that name.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -16,9 +17,6 @@ import (
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 )
-
-// sampleMax bounds a sample file: about 90 MB.
-const sampleMax = 1_000_000
 
 func loadCommand() *cobra.Command {
 	var k knobs
@@ -77,7 +75,8 @@ open loop: requests fall due whatever the server does, and latency counts from w
 				return broken(err)
 			}
 			if file != nil {
-				if err := writeSamples(c, file, ran); err != nil {
+				s, dropped := ran.Samples()
+				if err := saveSamples(c, file, len(s), dropped, func(w io.Writer) error { return loadgen.WriteSamples(w, s) }); err != nil {
 					return err
 				}
 			}
@@ -88,7 +87,7 @@ open loop: requests fall due whatever the server does, and latency counts from w
 	c.Flags().Var(&duration, "duration", "length of the measure phase")
 	c.Flags().Var(&warmup, "warmup", "load before the measure phase, which does not count")
 	c.Flags().Uint64Var(&seed, "seed", seed, "of the random arrivals")
-	c.Flags().StringVar(&samples, "samples", "", "write one line for each request to this file, at most 1,000,000")
+	c.Flags().StringVar(&samples, "samples", "", sampleHelp)
 	output.flag(c)
 	return c
 }
@@ -104,21 +103,6 @@ func arrivalLaws() string {
 		b.WriteByte('\n')
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func writeSamples(c *cobra.Command, file *os.File, l *loadgen.Load) error {
-	s, dropped := l.Samples()
-	err := loadgen.WriteSamples(file, s)
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return broken(fmt.Errorf("write %s: %w", file.Name(), err))
-	}
-	if dropped > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%s holds the first %d requests; %d more did not fit\n", file.Name(), len(s), dropped)
-	}
-	return nil
 }
 
 func printLoad(c *cobra.Command, p *plan.Plan, rec results.Record, format string) error {

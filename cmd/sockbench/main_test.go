@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -253,7 +254,8 @@ func TestEnvironment(t *testing.T) {
 
 // serve and load are useful alone, and agree.
 func TestServeAndLoad(t *testing.T) {
-	serve := program(t, "serve", "--target", "goroutine", "-o", "json", "--set", "TCP_NODELAY=on")
+	handledFile := filepath.Join(t.TempDir(), "handled.csv")
+	serve := program(t, "serve", "--target", "goroutine", "-o", "json", "--set", "TCP_NODELAY=on", "--samples", handledFile)
 	out, err := serve.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -284,7 +286,7 @@ func TestServeAndLoad(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &m); err != nil || m.Offered != 600 || m.Completed != 600 || m.Response.Count != 600 || m.Response.P50 == nil || len(m.Validity) == 0 {
 		t.Errorf("%v: %s", err, stdout)
 	}
-	checkSamples(t, samples, 600)
+	asked := checkSamples(t, samples, 600)
 
 	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -296,10 +298,38 @@ func TestServeAndLoad(t *testing.T) {
 	if err := serve.Wait(); err != nil {
 		t.Errorf("serve: %v", err)
 	}
+	served := map[int64]map[string]int64{}
+	for _, r := range readSamples(t, handledFile) {
+		served[r["id"]] = r
+	}
+	if int64(len(served)) != handled.Requests {
+		t.Errorf("%d ids for %d requests", len(served), handled.Requests)
+	}
+	for _, c := range asked {
+		s := served[c["id"]]
+		if !slices.IsSorted([]int64{c["sent_ns"], s["received_ns"], s["began_ns"], s["ended_ns"], c["done_ns"]}) {
+			t.Fatalf("out of order: the client says %v, the server %v", c, s)
+		}
+	}
 }
 
-// On every line, response = queue wait + lateness + service.
-func checkSamples(t *testing.T, path string, want int) {
+func TestServeSamplesRefused(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"serve --samples /no/such/folder/x.csv", exitEnvironment, "/no/such/folder"},
+		{"serve --target exec:x{port} --samples x.csv", exitUsage, "leave --samples out"},
+	} {
+		if code, stdout, stderr := here(t, strings.Fields(c.args)...); code != c.code || stdout != "" || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit %d, %q, %q; want %d and %q", c.args, code, stdout, stderr, c.code, c.says)
+		}
+	}
+}
+
+// readSamples is a sample file, a map from column to number for each line.
+func readSamples(t *testing.T, path string) (lines []map[string]int64) {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -307,26 +337,37 @@ func checkSamples(t *testing.T, path string, want int) {
 	}
 	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) != want+1 {
-		t.Fatalf("%v, %d lines, want %d", err, len(rows)-1, want)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
+	if err != nil || len(rows) == 0 {
+		t.Fatalf("%s: %v, %d lines", path, err, len(rows))
 	}
 	for _, row := range rows[1:] {
-		get := func(name string) int64 {
-			v, err := strconv.ParseInt(row[column[name]], 10, 64)
-			if err != nil {
+		line := map[string]int64{}
+		for i, name := range rows[0] {
+			if v, err := strconv.ParseInt(row[i], 10, 64); err == nil {
+				line[name] = v
+			} else if name != "outcome" {
 				t.Fatal(err)
 			}
-			return v
 		}
-		sum := get("queue_wait_ns") + get("lateness_ns") + get("service_ns")
-		if sum != get("response_ns") || get("done_ns")-get("intended_ns") != sum {
-			t.Fatalf("the parts are not the whole: %v", row)
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// On every line, response = queue wait + lateness + service.
+func checkSamples(t *testing.T, path string, want int) []map[string]int64 {
+	t.Helper()
+	lines := readSamples(t, path)
+	if len(lines) != want {
+		t.Fatalf("%d lines, want %d", len(lines), want)
+	}
+	for _, l := range lines {
+		sum := l["queue_wait_ns"] + l["lateness_ns"] + l["service_ns"]
+		if sum != l["response_ns"] || l["done_ns"]-l["intended_ns"] != sum {
+			t.Fatalf("the parts are not the whole: %v", l)
 		}
 	}
+	return lines
 }
 
 func TestLoadNobody(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
@@ -93,9 +94,39 @@ func sink(t *testing.T, e *targets.Entry) {
 	}
 }
 
-// noAllocation: a live server allocates nothing per request.
+// samples: who asks for them gets as many, in the order of the requests and with the times that the client saw.
+func samples(t *testing.T, e *targets.Entry) {
+	const service = 5 * time.Millisecond
+	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:5ms")}, targets.Place{Samples: 3})
+	c := dial(t, srv)
+	began := clock.Now()
+	c.ask(3)
+	c.replies(3)
+	done := clock.Now()
+	c.ask(2)
+	c.replies(2)
+	c.hangUp()
+	stop(t, srv)
+	r := srv.Result()
+	if len(r.Samples) != 3 || r.Dropped != 2 || r.Requests != 5 {
+		t.Fatalf("%d samples and %d dropped of %d requests; want 3 and 2 of 5", len(r.Samples), r.Dropped, r.Requests)
+	}
+	for i, s := range r.Samples {
+		if s.ID != uint64(i+1) || s.Received < began || s.Received != r.Samples[0].Received || s.Began < s.Received ||
+			s.Ended < s.Began+int64(service) || s.Ended > done || i > 0 && s.Began < r.Samples[i-1].Ended {
+			t.Errorf("sample %d of three requests in one write, from %d to %d: %+v", i, began, done, r.Samples)
+		}
+	}
+}
+
+// noAllocation: a live server allocates nothing per request, whether it notes them or not.
 func noAllocation(t *testing.T, e *targets.Entry) {
-	srv := start(t, e, targets.Spec{}, targets.Place{})
+	noAllocations(t, start(t, e, targets.Spec{}, targets.Place{}))
+	noAllocations(t, start(t, e, targets.Spec{}, targets.Place{Samples: 2000}))
+}
+
+func noAllocations(t *testing.T, srv targets.Server) {
+	t.Helper()
 	c := dial(t, srv)
 	one := c.requests(1)
 	var before, after runtime.MemStats

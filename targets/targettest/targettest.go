@@ -31,7 +31,7 @@ func Run(t *testing.T, name string) {
 		{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
 		{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
 		{"OutOfDescriptors", outOfDescriptors, false},
-		{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true},
+		{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
 		{"DrainInFlight", drainInFlight, false}, {"DrainReceived", drainReceived, true}, {"DrainIdle", drainIdle, false},
 		{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
 		{"Cancel", cancels, false}, {"Threads", threads, false},
