@@ -299,7 +299,7 @@ func (p *party) blamed(err error) error {
 
 // begin starts the target and returns where it listens.
 func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64) (string, error) {
-	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Listen: "tcp://127.0.0.1:0", Expect: int(s.Load.Connections), Seed: seed}}}); err != nil {
+	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Expect: int(s.Load.Connections), Seed: seed}}}); err != nil {
 		return "", &stageError{"serve", err}
 	}
 	m, err := p.await(ctx, "serve", serveLimit, nil)

@@ -68,6 +68,7 @@ func startEpoll(ctx context.Context, s Spec, p Place) (Server, error) {
 	m := &epoll{env: env, ep: -1, wake: -1, listener: fd, buf: make([]byte, readMax)}
 	if err := m.setup(); err != nil {
 		m.release()
+		env.leave()
 		return nil, fmt.Errorf("start epoll: %w", err)
 	}
 	return env.serve(ctx, addr, m), nil

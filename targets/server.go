@@ -28,6 +28,7 @@ func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 	go func() { // a model may lock its thread, which then ends with this goroutine
 		defer close(s.done)
 		defer forget()
+		defer e.leave()
 		m.run()
 	}()
 	return s

@@ -62,7 +62,7 @@ func (s Spec) pool() int {
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
 type Place struct {
-	Listen  string `json:"listen"`            // "tcp://127.0.0.1:0"
+	Listen  string `json:"listen,omitempty"`  // "tcp://127.0.0.1:0", "unix:///path"; "": a free port of the loopback
 	Expect  int    `json:"expect"`            // connections to come
 	Seed    uint64 `json:"seed"`              // of the block: service times are drawn from it
 	Samples int    `json:"samples,omitempty"` // most requests of Result.Samples; 0: none
@@ -95,7 +95,7 @@ func (e *Entry) Serves(s Spec) int {
 
 // Server is a live target. Start has returned: it accepts.
 type Server interface {
-	Addr() string                    // "tcp://127.0.0.1:41234"
+	Addr() string                    // "tcp://127.0.0.1:41234", "unix:///path"
 	PIDs() []int                     // whose CPU and memory count, besides this process's own; empty: none
 	Drain(ctx context.Context) error // stop accepting, finish what was received, FIN; returns when threads and descriptors are gone
 	Close() error                    // at once; twice is fine; waits
@@ -127,6 +127,17 @@ func Find(name string) (*Entry, error) {
 		names[i] = All[i].Name
 	}
 	return nil, fmt.Errorf("no target %q: choose one of %s", name, strings.Join(names, ", "))
+}
+
+// Check says what is wrong with s and p, as far as that can be told without starting anything.
+func Check(s Spec, p Place) error {
+	e, err := Find(s.Target.Model)
+	if err != nil || e.Foreign {
+		return err
+	}
+	p.Samples = 0
+	_, err = newEnv(s, p)
+	return err
 }
 
 // Start starts the target that s names.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -124,6 +126,9 @@ func TestUsage(t *testing.T) {
 		{"scan 127.0.0.1 --ports 1 --connections 0", []string{"from 1 to 10000"}},
 		{"scan 127.0.0.1 --ports 1 --connect-timeout 0", []string{"100ms"}},
 		{"serve --target addr:tcp://127.0.0.1:9", []string{"addr"}},
+		{"serve --listen :9000", []string{"names no host", "tcp://127.0.0.1:9000"}},
+		{"serve --listen unix://s", []string{"begins with a slash"}},
+		{"serve --listen unix:///tmp/s --set TCP_NODELAY=on", []string{"tcp only", "leave it out"}},
 		{"options TCP_NODLEAY", []string{"did you mean TCP_NODELAY?"}},
 		{"targets extra", []string{"no argument"}},
 		{"version -o xml", []string{"text, json"}},
@@ -310,6 +315,38 @@ func TestServeAndLoad(t *testing.T) {
 		if !slices.IsSorted([]int64{c["sent_ns"], s["received_ns"], s["began_ns"], s["ended_ns"], c["done_ns"]}) {
 			t.Fatalf("out of order: the client says %v, the server %v", c, s)
 		}
+	}
+}
+
+// What serve prints is where it listens, and once it is interrupted nothing of it is left.
+func TestServeAddresses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	for listen, says := range map[string]string{"127.0.0.1:0": "tcp://127.0.0.1:", "[::1]:0": "tcp://[::1]:", "tcp://[::1]:0": "tcp://[::1]:", "unix://" + path: "unix://" + path} {
+		if b, err := os.ReadFile("/proc/net/if_inet6"); strings.Contains(listen, "::1") && (err != nil || !strings.Contains(string(b), " lo\n")) {
+			t.Log("loopback has no IPv6 address here")
+			continue
+		}
+		serve := program(t, "serve", "--listen", listen)
+		out, err := serve.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := serve.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		network, at, _ := strings.Cut(strings.TrimSpace(line), "://")
+		if c, e := net.Dial(network, at); err != nil || e != nil || !strings.HasPrefix(line, says) {
+			t.Errorf("--listen %s: it says %q, %v; connect: %v", listen, line, err, e)
+		} else {
+			c.Close()
+		}
+		if err := errors.Join(serve.Process.Signal(syscall.SIGTERM), serve.Wait()); err != nil {
+			t.Errorf("--listen %s: %v", listen, err)
+		}
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the unix socket is left behind: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,18 +24,23 @@ func serveCommand() *cobra.Command {
 	var duration durationFlag
 	var output = choice{level: "table", of: []string{"table", "json"}}
 	c := &cobra.Command{
-		Use:   "serve [--target MODEL] [--listen HOST:PORT]",
+		Use:   "serve [--target MODEL] [--listen ADDRESS]",
 		Short: "Run one server in this process, until interrupted",
 		Long: `Run one server in this process. It prints its address and serves until SIGINT or SIGTERM, then finishes what it has
 received and says what it did. With -o json that is two lines of JSON: the address when it serves, the account at the
 end. Knobs of the load are not its business; keep_awake is off unless named.
+
+--listen takes HOST:PORT, which means tcp://HOST:PORT, or unix:///PATH. The file of a unix socket is removed at the end,
+and one that a dead server left is replaced; any other file at the path is left alone, and is an error.
 
 --samples writes one line for each request: its id, when the read that completed it had returned, when its service began
 and when that was over, in nanoseconds of CLOCK_MONOTONIC, which the samples of a load on the same machine share. The id
 is 0 where the framing carries none.`,
 		Example: `  sockbench serve --target epoll --listen 127.0.0.1:9000
   sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB
-  sockbench serve --listen 127.0.0.1:9000 --samples handled.csv`,
+  sockbench serve --listen 127.0.0.1:9000 --samples handled.csv
+  sockbench serve --listen '[::1]:9000'
+  sockbench serve --listen unix:///tmp/server.sock`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			k.environment()
@@ -42,7 +48,10 @@ is 0 where the framing carries none.`,
 			if err != nil {
 				return err
 			}
-			return serve(c, p.Block(0, 0)[0].Spec, "tcp://"+listen, samples, time.Duration(duration), output.level == "json")
+			if !strings.Contains(listen, "://") {
+				listen = "tcp://" + listen
+			}
+			return serve(c, p.Block(0, 0)[0].Spec, listen, samples, time.Duration(duration), output.level == "json")
 		},
 	}
 	k.flags(c)
@@ -76,6 +85,9 @@ func serve(c *cobra.Command, s plan.Spec, listen, samples string, duration time.
 		return errors.New("target addr: that server runs already; there is nothing to serve")
 	} else if err == nil && e.Foreign && samples != "" {
 		return fmt.Errorf("target %s: when it handles requests is not ours to see: leave --samples out", e.Name)
+	}
+	if err := targets.Check(s.Target, place); err != nil {
+		return err
 	}
 	var file *os.File
 	if samples != "" { // before anything is served: not to serve for nothing

@@ -100,15 +100,7 @@ func options(t *testing.T, e *targets.Entry) {
 	}
 	var ss []sockopt.Setting
 	for _, a := range asked {
-		o, ok := sockopt.Find(a.name)
-		if !ok {
-			t.Fatalf("no option %s", a.name)
-		}
-		s, err := o.Parse(a.level, sockopt.Server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ss = append(ss, s)
+		ss = append(ss, option(t, a.name, a.level))
 	}
 	srv := start(t, e, targets.Spec{Options: ss}, targets.Place{})
 	c := dial(t, srv)
@@ -173,12 +165,7 @@ func idleTimeout(t *testing.T, e *targets.Entry) {
 	if !e.Blocking {
 		t.Skip("not a model of blocking sockets")
 	}
-	o, _ := sockopt.Find("SO_RCVTIMEO")
-	s, err := o.Parse("40ms", sockopt.Server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{s}}, targets.Place{})
+	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{option(t, "SO_RCVTIMEO", "40ms")}}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1)
 	c.replies(1)

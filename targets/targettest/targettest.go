@@ -36,7 +36,7 @@ func Run(t *testing.T, name string) {
 		{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
 		{"Cancel", cancels, false}, {"Threads", threads, false},
 		{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
-		{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false},
+		{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false}, {"Unix", unixSocket, false}, {"UnixPaths", unixPaths, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.bounds && e.Teaching {
