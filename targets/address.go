@@ -19,6 +19,12 @@ const (
 	onUnix = "unix"
 )
 
+// What an Entry's servers can be on, the usual network first.
+var (
+	overStreams   = []string{onTCP, onUnix}
+	overDatagrams = []string{onUDP}
+)
+
 // forms is how addresses are written.
 var forms = map[string]string{onTCP: "tcp://host:port", onUDP: "udp://host:port", onUnix: "unix:///path"}
 

@@ -23,7 +23,7 @@ const (
 	ownMax  = 16 << 10              // … and where each connection has a buffer of its own
 	retry   = 10 * time.Millisecond // wait before accept is tried again when descriptors or memory have run out
 	slice   = 20 * time.Millisecond // most time a service asleep takes to notice that the server is being closed
-	nowhere = "tcp://127.0.0.1:0"   // what an empty Place.Listen means
+	nowhere = "://127.0.0.1:0"      // what an empty Place.Listen means, behind the network
 	usual   = unit.Word("length")   // what an empty Spec.Framing means
 	stream  = 0x9e3779b97f4a7c15    // the second half of the service sampler's seed: its own stream
 )
@@ -48,8 +48,8 @@ type Env struct {
 	total Result // without Sockets; of sessions that have ended, and every accept
 }
 
-// newEnv checks what s and p ask for.
-func newEnv(s Spec, p Place) (*Env, error) {
+// newEnv checks what s and p ask for, of a server on one of the networks.
+func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if s.Framing == "" {
 		s.Framing = usual
 	}
@@ -59,16 +59,19 @@ func newEnv(s Spec, p Place) (*Env, error) {
 	}
 	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
 	if !f.Chooses {
-		if err := f.Check(sizes); err != nil {
+		check := f.Check
+		if networks[0] == onUDP {
+			check = f.CheckDatagram
+		}
+		if err := check(sizes); err != nil {
 			return nil, err
 		}
 	}
 	if s.pool() > workersMax {
 		return nil, fmt.Errorf("workers %d are too many: at most %d", s.Workers, workersMax)
 	}
-	networks := []string{onTCP, onUnix}
 	if p.Listen == "" {
-		p.Listen = nowhere
+		p.Listen = networks[0] + nowhere
 	}
 	at, err := parseAddress(p.Listen, networks...)
 	if err != nil {

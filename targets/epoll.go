@@ -57,7 +57,7 @@ type polled struct {
 }
 
 func startEpoll(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ type conn interface {
 }
 
 func startGoroutine(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type nonblocking struct {
 }
 
 func startNonblocking(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}

@@ -128,6 +128,10 @@ func TestUsage(t *testing.T) {
 		{"serve --target addr:tcp://127.0.0.1:9", []string{"addr"}},
 		{"serve --listen :9000", []string{"names no host", "tcp://127.0.0.1:9000"}},
 		{"serve --listen unix://s", []string{"begins with a slash"}},
+		{"serve --listen udp://127.0.0.1:9000", []string{"write tcp://host:port or unix:///path"}},
+		{"serve --target udp --listen tcp://127.0.0.1:9000", []string{"write udp://host:port"}},
+		{"serve --target udp --framing fixed --reply 65508", []string{"at most 65507 bytes"}},
+		{"serve --target udp --set TCP_NODELAY=on", []string{"tcp only"}},
 		{"serve --listen unix:///tmp/s --set TCP_NODELAY=on", []string{"tcp only", "leave it out"}},
 		{"options TCP_NODLEAY", []string{"did you mean TCP_NODELAY?"}},
 		{"targets extra", []string{"no argument"}},
@@ -321,12 +325,16 @@ func TestServeAndLoad(t *testing.T) {
 // What serve prints is where it listens, and once it is interrupted nothing of it is left.
 func TestServeAddresses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	for listen, says := range map[string]string{"127.0.0.1:0": "tcp://127.0.0.1:", "[::1]:0": "tcp://[::1]:", "tcp://[::1]:0": "tcp://[::1]:", "unix://" + path: "unix://" + path} {
+	for listen, says := range map[string]string{"udp://127.0.0.1:0": "udp://127.0.0.1:", "127.0.0.1:0": "tcp://127.0.0.1:", "[::1]:0": "tcp://[::1]:", "tcp://[::1]:0": "tcp://[::1]:", "unix://" + path: "unix://" + path} {
 		if b, err := os.ReadFile("/proc/net/if_inet6"); strings.Contains(listen, "::1") && (err != nil || !strings.Contains(string(b), " lo\n")) {
 			t.Log("loopback has no IPv6 address here")
 			continue
 		}
-		serve := program(t, "serve", "--listen", listen)
+		target := "goroutine"
+		if strings.HasPrefix(listen, "udp") {
+			listen, target = strings.TrimPrefix(listen, "udp://"), "udp"
+		}
+		serve := program(t, "serve", "--target", target, "--listen", listen)
 		out, err := serve.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -30,8 +30,9 @@ func serveCommand() *cobra.Command {
 received and says what it did. With -o json that is two lines of JSON: the address when it serves, the account at the
 end. Knobs of the load are not its business; keep_awake is off unless named.
 
---listen takes HOST:PORT, which means tcp://HOST:PORT, or unix:///PATH. The file of a unix socket is removed at the end,
-and one that a dead server left is replaced; any other file at the path is left alone, and is an error.
+--listen takes HOST:PORT, which means tcp://HOST:PORT (of target udp, udp://HOST:PORT), or unix:///PATH. The file of a
+unix socket is removed at the end, and one that a dead server left is replaced; any other file at the path is left alone,
+and is an error.
 
 --samples writes one line for each request: its id, when the read that completed it had returned, when its service began
 and when that was over, in nanoseconds of CLOCK_MONOTONIC, which the samples of a load on the same machine share. The id
@@ -40,7 +41,8 @@ is 0 where the framing carries none.`,
   sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB
   sockbench serve --listen 127.0.0.1:9000 --samples handled.csv
   sockbench serve --listen '[::1]:9000'
-  sockbench serve --listen unix:///tmp/server.sock`,
+  sockbench serve --listen unix:///tmp/server.sock
+  sockbench serve --target udp --listen 127.0.0.1:9000`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			k.environment()
@@ -48,10 +50,15 @@ is 0 where the framing carries none.`,
 			if err != nil {
 				return err
 			}
-			if !strings.Contains(listen, "://") {
-				listen = "tcp://" + listen
+			s := p.Block(0, 0)[0].Spec
+			e, err := targets.Find(s.Target.Target.Model)
+			if err != nil {
+				return err
 			}
-			return serve(c, p.Block(0, 0)[0].Spec, listen, samples, time.Duration(duration), output.level == "json")
+			if !strings.Contains(listen, "://") {
+				listen = e.Network() + "://" + listen
+			}
+			return serve(c, e, s, listen, samples, time.Duration(duration), output.level == "json")
 		},
 	}
 	k.flags(c)
@@ -73,7 +80,7 @@ func single(c *cobra.Command, k *knobs, seed uint64, warmup, duration durationFl
 	return plan.New(c.Name(), seed, 1, unit.Duration(warmup), unit.Duration(duration), k.named)
 }
 
-func serve(c *cobra.Command, s plan.Spec, listen, samples string, duration time.Duration, asJSON bool) error {
+func serve(c *cobra.Command, e *targets.Entry, s plan.Spec, listen, samples string, duration time.Duration, asJSON bool) error {
 	var l lab.Lab
 	defer l.Close()
 	ctx := c.Context()
@@ -81,9 +88,10 @@ func serve(c *cobra.Command, s plan.Spec, listen, samples string, duration time.
 		return broken(err)
 	}
 	place := targets.Place{Listen: listen, Expect: int(s.Load.Connections), Seed: 1}
-	if e, err := targets.Find(s.Target.Target.Model); err == nil && e.Name == "addr" {
+	switch {
+	case e.Name == "addr":
 		return errors.New("target addr: that server runs already; there is nothing to serve")
-	} else if err == nil && e.Foreign && samples != "" {
+	case e.Foreign && samples != "":
 		return fmt.Errorf("target %s: when it handles requests is not ours to see: leave --samples out", e.Name)
 	}
 	if err := targets.Check(s.Target, place); err != nil {

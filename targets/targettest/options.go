@@ -210,8 +210,8 @@ func ipv6(t *testing.T, e *targets.Entry) {
 	if b, err := os.ReadFile("/proc/net/if_inet6"); err != nil || !strings.Contains(string(b), " lo\n") {
 		t.Skip("loopback has no IPv6 address here")
 	}
-	srv := start(t, e, targets.Spec{}, targets.Place{Listen: "tcp://[::1]:0"})
-	if !strings.HasPrefix(srv.Addr(), "tcp://[::1]:") {
+	srv := start(t, e, targets.Spec{}, targets.Place{Listen: e.Network() + "://[::1]:0"})
+	if !strings.HasPrefix(srv.Addr(), e.Network()+"://[::1]:") {
 		t.Errorf("address %s", srv.Addr())
 	}
 	alive(t, srv)
