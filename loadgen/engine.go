@@ -20,6 +20,7 @@ const (
 type EngineKind struct {
 	Name, Doc string
 	Tasks     bool // a goroutine or thread per connection: nothing can spin for the next due send without taking their CPU
+	Threads   bool // of Tasks: a thread
 	open      func(e *engine) (mover, error)
 }
 

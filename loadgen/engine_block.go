@@ -10,8 +10,9 @@ var blockKind = EngineKind{
 	Name: "block",
 	Doc: "a thread per connection in blocking calls: what most Python and Java programs are, and the only engine on " +
 		"which SO_RCVTIMEO acts",
-	Tasks: true,
-	open:  func(e *engine) (mover, error) { return openTasks(e, true, blocking) },
+	Tasks:   true,
+	Threads: true,
+	open:    func(e *engine) (mover, error) { return openTasks(e, blocking) },
 }
 
 // blocked is a blocking socket.

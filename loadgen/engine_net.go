@@ -12,7 +12,7 @@ var netKind = EngineKind{
 	Name:  "net",
 	Doc:   "a goroutine per connection, waiting in Go's network poller as with package net: what most Go programs are",
 	Tasks: true,
-	open:  func(e *engine) (mover, error) { return openTasks(e, false, pollable) },
+	open:  func(e *engine) (mover, error) { return openTasks(e, pollable) },
 }
 
 // polled is a socket in Go's network poller. It is what a net.Conn is below its addresses and deadlines: reads and

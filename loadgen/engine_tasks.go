@@ -19,9 +19,9 @@ type tasks struct {
 	wrap   func(fd int) (lane, error) // makes a connection's descriptor what tasks read and write
 	locked bool                       // every task has a thread of its own
 
-	mu      sync.Mutex
-	lanes   []task
-	wg      sync.WaitGroup
+	mu      sync.Locker
+	lanes   []lane
+	crew    *crew
 	until   int64 // when run wakes up by itself
 	stopped bool  // the tasks are to leave
 	ep      int   // watches wake alone
@@ -37,20 +37,13 @@ type lane interface {
 	close()
 }
 
-// task is one connection's part of tasks.
-type task struct {
-	lane lane
-	wake chan struct{} // something is to be written, or the end has come
-}
-
 const taskBuffer = 16 << 10 // bytes, at most; what a task needs whose messages are large
 
-func openTasks(e *engine, locked bool, wrap func(fd int) (lane, error)) (mover, error) {
-	t := &tasks{engine: e, locked: locked, wrap: wrap, ep: -1, wake: -1, until: never}
+func openTasks(e *engine, wrap func(fd int) (lane, error)) (mover, error) {
+	t := &tasks{engine: e, crew: e.load.crew, lanes: make([]lane, e.live), wrap: wrap, ep: -1, wake: -1, until: never}
 	e.threads, e.busy = e.load.cpus, processCPU
-	t.lanes = make([]task, e.live)
-	for i := range t.lanes {
-		t.lanes[i].wake = make(chan struct{}, 1)
+	if t.mu = new(sync.Mutex); e.load.engine.Threads {
+		t.mu = new(lock)
 	}
 	var err error
 	if t.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
@@ -60,7 +53,7 @@ func openTasks(e *engine, locked bool, wrap func(fd int) (lane, error)) (mover, 
 	}
 	for i := range t.lanes {
 		if fd := e.conns[i*e.depth].fd; fd >= 0 && err == nil {
-			t.lanes[i].lane, err = wrap(int(fd))
+			t.lanes[i], err = wrap(int(fd))
 		}
 	}
 	if err != nil {
@@ -73,7 +66,7 @@ func openTasks(e *engine, locked bool, wrap func(fd int) (lane, error)) (mover, 
 // close closes the connections too: their descriptors are the lanes'.
 func (t *tasks) close() {
 	for i := range t.lanes {
-		if t.lanes[i].lane != nil {
+		if t.lanes[i] != nil {
 			t.engine.shut(int32(i * t.depth))
 		}
 	}
@@ -88,8 +81,8 @@ func (t *tasks) close() {
 func (t *tasks) shut(i int32) {
 	t.load.tally.Closing(int(t.conns[i].fd))
 	l := &t.lanes[t.at(i)]
-	l.lane.close()
-	l.lane = nil
+	(*l).close()
+	*l = nil
 }
 
 // abort has connection i's task find its socket shut down, and leaves the rest to it.
@@ -105,17 +98,7 @@ func (t *tasks) run() error {
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("set the timer slack: %w", err)
 	}
-	if t.locked {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), len(t.lanes)+2)))
-	}
-	for i := range t.lanes {
-		t.wg.Go(func() {
-			if t.locked {
-				runtime.LockOSThread()
-			}
-			t.serve(int32(i * t.depth))
-		})
-	}
+	t.crew.work = func(i int) { t.serve(int32(i * t.depth)) }
 	events := make([]unix.EpollEvent, 1)
 	t.mu.Lock()
 	for {
@@ -153,10 +136,9 @@ func (t *tasks) end() {
 		if fd := t.conns[i*t.depth].fd; fd >= 0 {
 			unix.Shutdown(int(fd), unix.SHUT_RDWR) // the last requests are given up: their tasks may still wait for replies
 		}
-		t.rouse(int32(i))
 	}
 	t.mu.Unlock()
-	t.wg.Wait()
+	t.crew.dismiss()
 }
 
 func (t *tasks) stop() {
@@ -170,17 +152,10 @@ func (t *tasks) stop() {
 func (t *tasks) hand(self int32) {
 	for _, i := range t.todo {
 		if i != self {
-			t.rouse(t.at(i))
+			t.crew.rouse(int(t.at(i)))
 		}
 	}
 	t.todo = t.todo[:0]
-}
-
-func (t *tasks) rouse(task int32) {
-	select {
-	case t.lanes[task].wake <- struct{}{}:
-	default: // it has been told
-	}
 }
 
 // after is what follows a task's use of the engine.
@@ -218,7 +193,7 @@ func (t *tasks) serve(i int32) {
 			t.read(i, buf)
 		default:
 			t.mu.Unlock()
-			<-t.lanes[t.at(i)].wake
+			t.crew.rest(int(t.at(i)))
 			t.mu.Lock()
 			continue
 		}
@@ -237,7 +212,7 @@ func (t *tasks) waiting(i int32) bool {
 
 // write writes a request, or several that fit into buf.
 func (t *tasks) write(i int32, f *wire.Frame, buf []byte) {
-	l := t.lanes[t.at(i)].lane
+	l := t.lanes[t.at(i)]
 	var b []byte
 	if t.pipes != nil && t.flows == nil && t.manner == single {
 		b, _ = t.gather(i, buf)
@@ -316,7 +291,7 @@ func (t *tasks) dial(i int32) {
 		}
 		return
 	}
-	t.lanes[t.at(i)].lane = l
+	t.lanes[t.at(i)] = l
 	if t.dialed(i, fd); t.conns[i].state == overdue {
 		t.vacate(i, t.now())
 		return
@@ -345,7 +320,7 @@ func (t *tasks) leaving() bool {
 
 // read waits for something to come.
 func (t *tasks) read(i int32, buf []byte) {
-	l := t.lanes[t.at(i)].lane
+	l := t.lanes[t.at(i)]
 	fd := int(t.conns[i].fd)
 	t.mu.Unlock()
 	if t.flows != nil { // a datagram may never come, and another request may be sent before it does

@@ -64,7 +64,8 @@ type Load struct {
 	place    Place
 	workload *Workload
 	engine   *EngineKind
-	cpus     int // that engines may use
+	cpus     int   // that engines may use
+	crew     *crew // of an engine that has tasks
 	codec    wire.Codec
 	matched  bool
 	tally    *sockopt.Tally
@@ -114,6 +115,9 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if l.workload.Brief {
 		l.Close()
 		l.dial.connect, l.dial.fds = newQuantity(), slices.Repeat([]int{-1}, int(s.Connections))
+	}
+	if l.engine.Tasks {
+		l.crew = newCrew(len(l.dial.fds), l.engine.Threads)
 	}
 	return l, nil
 }
@@ -211,6 +215,9 @@ func (l *Load) Samples() (s []Sample, dropped int64) { return l.samples, l.dropp
 
 // Close takes the last look at the sockets and closes them. Twice is fine.
 func (l *Load) Close() error {
+	if l.crew != nil {
+		l.crew.dismiss()
+	}
 	for _, fd := range l.dial.fds {
 		if fd >= 0 {
 			l.closeConn(fd)
