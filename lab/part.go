@@ -111,7 +111,7 @@ func finish(c *channel, srv targets.Server, side results.Side, before map[string
 	r := srv.Result()
 	side.Sockets = r.Sockets
 	side.Net = machine.Changed(before, machine.Network())
-	return c.send(Message{Done: &Done{Server: &r, Side: side}})
+	return c.send(Message{Done: &Done{Server: &r, Side: side, Served: r.Samples}})
 }
 
 // sample measures what a server uses in the measure phase: this process, or the given ones if there are any.
@@ -197,7 +197,8 @@ func load(c *channel) error {
 		if err != nil {
 			return err
 		}
-		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s}})
+		requests, _ := l.Samples()
+		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s, Requests: requests}})
 	}
 }
 
