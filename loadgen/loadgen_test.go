@@ -248,9 +248,22 @@ func TestKernelDefaults(t *testing.T) {
 
 // A load allocates before its window, not in it.
 func TestNoAllocation(t *testing.T) {
-	s := spec()
-	s.Duration, s.Rate = 500e6, 5000
-	l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{}), Seed: 1})
+	each(t, func(t *testing.T, engine unit.Word) {
+		for _, change := range []func(*Spec){
+			func(s *Spec) { s.Rate = 5000 },
+			func(s *Spec) { s.Pipeline = 8 },
+		} {
+			s := spec()
+			change(&s)
+			s.Engine, s.Duration = engine, 300e6
+			notAllocating(t, s)
+		}
+	})
+}
+
+func notAllocating(t *testing.T, s Spec) {
+	f := &faulty{}
+	l, err := Connect(t.Context(), s, Place{To: serve(t, f), Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +280,7 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := after.Mallocs - before.Mallocs; n > 100 {
-		t.Errorf("%d allocations while %d requests ran", n, r.Completed)
+		t.Errorf("pipeline %d: %d allocations while %d requests ran", s.Pipeline, n, r.Completed)
 	}
 }
 
