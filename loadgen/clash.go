@@ -1,6 +1,10 @@
 package loadgen
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/sockbench/sockbench/sockopt"
+)
 
 // MaxPipeline is the most requests that a connection carries at one time.
 const MaxPipeline = 1024
@@ -39,6 +43,22 @@ func (s *Spec) Clashes() (clashes []Clash) {
 			clash(fmt.Sprintf("engine %s writes and reads in turn: with so much under way both ways, client and server could wait for each other for ever; make pipeline, request or reply smaller, or write engine=epoll", s.Engine),
 				"engine", "pipeline", "request", "reply")
 		}
+	}
+	return clashes
+}
+
+// ClashesOn lists what s asks for that cannot act on connections of the network "tcp", "udp" or "unix".
+func (s *Spec) ClashesOn(network string) (clashes []Clash) {
+	for _, o := range s.Options {
+		if err := o.Fits(network, sockopt.Client); err != nil {
+			clashes = append(clashes, Clash{[]string{o.Option, "client." + o.Option}, err.Error()})
+		}
+	}
+	switch {
+	case s.Write == "cork" && network != onTCP:
+		clashes = append(clashes, Clash{[]string{"write"}, fmt.Sprintf("TCP_CORK holds back what is written to TCP, and this is %s: write split, writev or single", network)})
+	case s.Write == "split" && network == onUDP:
+		clashes = append(clashes, Clash{[]string{"write"}, "each write of udp is a datagram of its own, and half a request is none: write single or writev"})
 	}
 	return clashes
 }

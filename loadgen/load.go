@@ -79,9 +79,12 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	to, family, err := address(p.To)
+	to, err := resolve(p.To)
 	if err != nil {
 		return nil, err
+	}
+	if c := s.ClashesOn(to.network); len(c) > 0 {
+		return nil, fmt.Errorf("address %s: %s", p.To, c[0].Says)
 	}
 	f, err := wire.Find(string(s.Framing))
 	if err != nil {
@@ -100,7 +103,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 		p.Threads = 1
 	}
 	l.place = p
-	l.dial = dialer{to: to, family: family, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	l.dial = dialer{address: to, dgram: to.network == onUDP, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
 	connections := int(s.Connections)
 	if l.workload.Brief {
 		connections = 1 // to see whether somebody is there

@@ -176,7 +176,7 @@ func TestConnectFails(t *testing.T) {
 	if !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), to) {
 		t.Errorf("connect to nobody: %v", err)
 	}
-	for _, bad := range []string{"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "udp://127.0.0.1:9", "tcp://127.0.0.1:99999"} {
+	for _, bad := range []string{"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "sctp://127.0.0.1:9", "tcp://127.0.0.1:99999"} {
 		if _, err := Connect(t.Context(), spec(), Place{To: bad}); err == nil || !strings.Contains(err.Error(), "address") {
 			t.Errorf("address %q: %v", bad, err)
 		}
@@ -219,17 +219,17 @@ func TestInterrupted(t *testing.T) {
 // With no option named, every socket is as the kernel makes it: compared with one made by hand.
 func TestKernelDefaults(t *testing.T) {
 	to := serve(t, &faulty{})
-	addr, family, err := address(to)
+	addr, err := resolve(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	raw, err := unix.Socket(addr.family, addr.kind, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(raw)
-	if err := unix.Connect(raw, addr); err != nil {
-		t.Fatal(err)
+	if errno := connect(raw, &addr.to); errno != 0 {
+		t.Fatal(errno)
 	}
 	want := sockopt.ReadAll(raw)
 	l, err := Connect(t.Context(), spec(), Place{To: to})

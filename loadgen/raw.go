@@ -40,3 +40,15 @@ func cork(fd int32, on int32) error {
 	}
 	return nil
 }
+
+// connect begins to connect a non-blocking socket.
+func connect(fd int, to *rawAddr) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.any)), to.len)
+	return errno
+}
+
+// bind gives a socket its own address.
+func bind(fd int, at *rawAddr) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&at.any)), at.len)
+	return errno
+}

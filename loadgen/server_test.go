@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ func TestMain(m *testing.M) { os.Exit(quiet.Run(m)) }
 // faulty is a server that answers and can be told to misbehave in a known way.
 type faulty struct {
 	framing  string // "": length
+	listen   string // "": a free port of 127.0.0.1
 	params   wire.Params
 	accepted atomic.Int64
 	l        net.Listener
@@ -38,7 +40,8 @@ func serve(t *testing.T, f *faulty) string {
 		t.Fatal(err)
 	}
 	f.codec = fr.Server(f.params)
-	if f.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	network, at, _ := strings.Cut(cmp.Or(f.listen, "tcp://127.0.0.1:0"), "://")
+	if f.l, err = net.Listen(network, at); err != nil {
 		t.Fatal(err)
 	}
 	f.wg.Add(1)
@@ -54,7 +57,7 @@ func serve(t *testing.T, f *faulty) string {
 			f.conns = append(f.conns, c)
 			f.mu.Unlock()
 			f.wg.Add(1)
-			go f.conn(c.(*net.TCPConn))
+			go f.conn(c)
 		}
 	}()
 	t.Cleanup(func() {
@@ -66,7 +69,7 @@ func serve(t *testing.T, f *faulty) string {
 		f.mu.Unlock()
 		f.wg.Wait()
 	})
-	return "tcp://" + f.l.Addr().String()
+	return network + "://" + f.l.Addr().String()
 }
 
 // pass waits while everybody is held.
@@ -75,7 +78,7 @@ func (f *faulty) pass() {
 	defer f.hold.RUnlock()
 }
 
-func (f *faulty) conn(c *net.TCPConn) {
+func (f *faulty) conn(c net.Conn) {
 	defer f.wg.Done()
 	defer c.Close()
 	var st wire.State
@@ -113,7 +116,7 @@ func (f *faulty) conn(c *net.TCPConn) {
 					out.Wrote(min(k, int(out.Left())))
 				}
 			}
-			if f.after != nil && !f.after(n, c) {
+			if f.after != nil && !f.after(n, c.(*net.TCPConn)) {
 				return
 			}
 		}

@@ -42,7 +42,7 @@ func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 		knobs, sentence := r(s)
 		clashes = append(clashes, loadgen.Clash{Knobs: knobs, Says: sentence})
 	}
-	for _, clash := range append(clashes, spec.Load.Clashes()...) {
+	for _, clash := range slices.Concat(clashes, spec.Load.Clashes(), s.byNetwork()) {
 		knobs, sentence := clash.Knobs, clash.Says
 		if sentence == "" {
 			continue
@@ -56,6 +56,22 @@ func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 		verdicts = append(verdicts, v)
 	}
 	return verdicts
+}
+
+// byNetwork finds what cannot act on connections of the target's network.
+func (s subject) byNetwork() []loadgen.Clash {
+	network, err := "tcp", error(nil)
+	if s.target.Name == "addr" {
+		network, err = loadgen.Network(s.spec.Target.Target.Arg)
+	}
+	if err != nil {
+		return []loadgen.Clash{{Knobs: []string{"target"}, Says: err.Error()}}
+	}
+	clashes := s.spec.Load.ClashesOn(network)
+	for i := range clashes {
+		clashes[i].Knobs = append([]string{"target"}, clashes[i].Knobs...)
+	}
+	return clashes
 }
 
 // part is the cell with only these knobs, in the order given.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -26,13 +25,15 @@ func loadCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "load ADDRESS",
 		Short: "Drive one server with load, from this process",
-		Long: `Drive one server with load and say what came of it. ADDRESS is HOST:PORT or tcp://HOST:PORT.
+		Long: `Drive one server with load and say what came of it. ADDRESS is HOST:PORT, which means tcp://HOST:PORT, or
+udp://HOST:PORT, where each request is a datagram, or unix:///PATH.
 
 Without --rate it is a closed loop: every connection sends its next request when it has its reply. With --rate it is an
 open loop: requests fall due whatever the server does, and latency counts from when they do. --arrivals says when:
 
 ` + arrivalLaws(),
 		Example: `  sockbench load 127.0.0.1:9000
+  sockbench load unix:///tmp/server.sock --connections 8
   sockbench load 127.0.0.1:9000 --rate 20k --connections 50 --samples requests.csv -o json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -49,8 +50,8 @@ open loop: requests fall due whatever the server does, and latency counts from w
 			if !strings.Contains(addr, "://") {
 				addr = "tcp://" + addr
 			}
-			if _, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://")); err != nil {
-				return fmt.Errorf("%w: write HOST:PORT, for example 127.0.0.1:9000", err)
+			if _, err := loadgen.Network(addr); err != nil {
+				return err
 			}
 			k.add("target", "addr: "+addr)
 			p, err := single(c, &k, seed, warmup, duration)
