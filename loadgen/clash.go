@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // MaxPipeline is the most requests that a connection carries at one time.
@@ -59,6 +60,36 @@ func (s *Spec) ClashesOn(network string) (clashes []Clash) {
 		clashes = append(clashes, Clash{[]string{"write"}, fmt.Sprintf("TCP_CORK holds back what is written to TCP, and this is %s: write split, writev or single", network)})
 	case s.Write == "split" && network == onUDP:
 		clashes = append(clashes, Clash{[]string{"write"}, "each write of udp is a datagram of its own, and half a request is none: write single or writev"})
+	}
+	if network == onUDP {
+		clashes = append(clashes, s.clashesOnUDP()...)
+	}
+	return clashes
+}
+
+// maxDatagram is the most bytes that one datagram of IPv4 carries.
+const maxDatagram = 65507
+
+func (s *Spec) clashesOnUDP() (clashes []Clash) {
+	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
+	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
+		clash("udp knows no connections, which could be opened and closed: write workload=rr", "workload")
+	}
+	if s.IdleTimeout > 0 {
+		clash("udp knows no connections, which could be opened anew: leave idle_timeout out", "idle_timeout")
+	}
+	f, err := wire.Find(string(s.Framing))
+	if err != nil {
+		return clashes
+	}
+	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	if !f.Matched(p) {
+		clash("udp loses replies, and without an id none can be told from another: write framing=length, or framing=fixed with requests and replies of 8 bytes or more", "framing", "request", "reply")
+	}
+	var frame wire.Frame
+	f.Client(p).Put(&frame, wire.Message{Size: p.Request, Reply: p.Reply})
+	if head := frame.Len() - p.Request; max(p.Request, p.Reply)+head > maxDatagram {
+		clash(fmt.Sprintf("a datagram carries at most %d bytes, %d of them with framing %s: make request and reply smaller", maxDatagram, maxDatagram-head, f.Name), "framing", "request", "reply")
 	}
 	return clashes
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -321,13 +322,11 @@ func (t *tasks) leaving() bool {
 // read waits for something to come.
 func (t *tasks) read(i int32, buf []byte) {
 	l := t.lanes[t.at(i)]
-	fd := int(t.conns[i].fd)
+	fd := t.conns[i].fd
 	t.mu.Unlock()
-	if t.flows != nil { // a datagram may never come, and another request may be sent before it does
-		if some, err := ready(fd, unix.POLLIN, min(slice, t.timeout)); !some && err == nil {
-			t.mu.Lock()
-			return
-		}
+	if t.flows != nil {
+		t.datagramTo(i, fd, buf)
+		return
 	}
 	n, err := l.read(buf)
 	t.mu.Lock()
@@ -343,5 +342,22 @@ func (t *tasks) read(i int32, buf []byte) {
 		t.lose(i, errEOF)
 	default:
 		t.lose(i, kindOf(err))
+	}
+}
+
+// datagramTo waits for a datagram, though not for long: it may never come, and another request be sent before it does.
+// It locks.
+func (t *tasks) datagramTo(i, fd int32, buf []byte) {
+	n, errno := 0, syscall.EAGAIN
+	if some, err := ready(int(fd), unix.POLLIN, min(slice, t.timeout)); some || err != nil {
+		n, errno = receive(fd, buf) // not the lane's way: a poller is not told of a shutdown of udp
+	}
+	t.mu.Lock()
+	switch {
+	case t.stopped, errno == unix.EAGAIN, errno == unix.EINTR:
+	case errno != 0:
+		t.lose(i, kindOf(errno))
+	default:
+		t.take(i, buf[:n])
 	}
 }
