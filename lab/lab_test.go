@@ -2,6 +2,7 @@ package lab
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,27 @@ func run(t *testing.T, l *Lab, warmup, duration time.Duration, knobs ...string) 
 	}
 	t.Fatalf("%v: this machine is too busy to measure: %s", knobs, why)
 	return results.Record{}
+}
+
+// A trial that its target's network cannot carry, which a plan holds where "all" brought the target, fails alone.
+func TestUnfit(t *testing.T) {
+	p, err := plan.New("test", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{{Knob: "target", Levels: []plan.Level{"all"}}, {Knob: "write", Levels: []plan.Level{"cork"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l Lab
+	defer l.Close()
+	for _, trial := range p.Block(0, 0) {
+		if trial.Cell["target"] != "udp" {
+			continue
+		}
+		r, err := l.Run(t.Context(), trial)
+		if err != nil || r.Metrics != nil || r.Stage != "start" || !strings.Contains(r.Error, "write single") {
+			t.Errorf("%v, stage %q, error %q, metrics %v", err, r.Stage, r.Error, r.Metrics != nil)
+		}
+		return
+	}
+	t.Error("all brings no udp")
 }
 
 // Every model, measured end to end: both sides are accounted for, and the two agree on what happened.

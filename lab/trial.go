@@ -54,6 +54,10 @@ func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
 	if err != nil {
 		return rec, err
 	}
+	if err := t.Spec.Unfit(); err != nil {
+		rec.Error, rec.Stage = err.Error(), "start"
+		return rec, nil
+	}
 	g, err := choose(t.Spec)
 	if err != nil {
 		return rec, err

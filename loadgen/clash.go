@@ -55,11 +55,8 @@ func (s *Spec) ClashesOn(network string) (clashes []Clash) {
 			clashes = append(clashes, Clash{[]string{o.Option, "client." + o.Option}, err.Error()})
 		}
 	}
-	switch {
-	case s.Write == "cork" && network != onTCP:
-		clashes = append(clashes, Clash{[]string{"write"}, fmt.Sprintf("TCP_CORK holds back what is written to TCP, and this is %s: write split, writev or single", network)})
-	case s.Write == "split" && network == onUDP:
-		clashes = append(clashes, Clash{[]string{"write"}, "each write of udp is a datagram of its own, and half a request is none: write single or writev"})
+	if s.Write == "cork" && network == onUnix {
+		clashes = append(clashes, Clash{[]string{"write"}, "TCP_CORK holds back what is written to TCP, and this is unix: write split, writev or single"})
 	}
 	if network == onUDP {
 		clashes = append(clashes, s.clashesOnUDP()...)
@@ -67,13 +64,13 @@ func (s *Spec) ClashesOn(network string) (clashes []Clash) {
 	return clashes
 }
 
-// maxDatagram is the most bytes that one datagram of IPv4 carries.
-const maxDatagram = 65507
-
 func (s *Spec) clashesOnUDP() (clashes []Clash) {
 	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
 	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
 		clash("udp knows no connections, which could be opened and closed: write workload=rr", "workload")
+	}
+	if s.Write == "split" || s.Write == "cork" {
+		clash("each write of udp is a datagram of its own, and half a request is none: write single or writev", "write")
 	}
 	if s.IdleTimeout > 0 {
 		clash("udp knows no connections, which could be opened anew: leave idle_timeout out", "idle_timeout")
@@ -85,11 +82,8 @@ func (s *Spec) clashesOnUDP() (clashes []Clash) {
 	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
 	if !f.Matched(p) {
 		clash("udp loses replies, and without an id none can be told from another: write framing=length, or framing=fixed with requests and replies of 8 bytes or more", "framing", "request", "reply")
-	}
-	var frame wire.Frame
-	f.Client(p).Put(&frame, wire.Message{Size: p.Request, Reply: p.Reply})
-	if head := frame.Len() - p.Request; max(p.Request, p.Reply)+head > maxDatagram {
-		clash(fmt.Sprintf("a datagram carries at most %d bytes, %d of them with framing %s: make request and reply smaller", maxDatagram, maxDatagram-head, f.Name), "framing", "request", "reply")
+	} else if err := f.CheckDatagram(p); err != nil && f.Check(p) == nil {
+		clash(err.Error(), "framing", "request", "reply")
 	}
 	return clashes
 }

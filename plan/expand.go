@@ -32,7 +32,7 @@ func (b *builder) expand() {
 			b.fail(false, err)
 			return
 		}
-		for _, v := range judge(b.named(c), acting, &s) {
+		for _, v := range judge(b.named(c), acting, &s, slices.Contains(b.Brought, acting["target"])) {
 			if !seen[v.text] {
 				seen[v.text] = true
 				b.fail(false, errors.New(v.text), b.place(c, v.blame)...)

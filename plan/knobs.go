@@ -137,7 +137,7 @@ func models() []string {
 func builtin() []string {
 	var names []string
 	for _, e := range targets.All {
-		if !e.Foreign && !e.Teaching && !e.Datagrams {
+		if !e.Foreign && !e.Teaching {
 			names = append(names, e.Name)
 		}
 	}

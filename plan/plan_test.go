@@ -144,11 +144,22 @@ func TestCells(t *testing.T) {
 	}
 }
 
+// A model that "all" brought and that cannot do what is asked is no reason to refuse the others: its trials fail alone.
+func TestAllBringsTheUnfitToo(t *testing.T) {
+	for _, b := range mustNew(t, 1, "target=all", "write=split|single", "TCP_NODELAY=on|default").Block(0, 0) {
+		c := b.Cell
+		unfit := c["target"] == "udp" && (c["write"] == "split" || c["TCP_NODELAY"] == "on")
+		if err := b.Spec.Unfit(); (err != nil) != unfit {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
+
 func TestAllBringsEveryBuiltInModel(t *testing.T) {
 	p := mustNew(t, 1, "target=all|addr: tcp://127.0.0.1:9")
 	var want []string
 	for _, e := range targets.All {
-		if !e.Foreign && !e.Teaching && !e.Datagrams {
+		if !e.Foreign && !e.Teaching {
 			want = append(want, e.Name)
 		}
 	}

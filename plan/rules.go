@@ -30,8 +30,8 @@ type verdict struct {
 	text  string
 }
 
-// judge finds what is wrong with c, a cell of the knobs named.
-func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
+// judge finds what is wrong with c, a cell of the knobs named. brought: its target came with "all".
+func judge(named []string, c Cell, spec *Spec, brought bool) (verdicts []verdict) {
 	entry, err := targets.Find(spec.Target.Target.Model)
 	if err != nil {
 		return []verdict{{"target", "target: " + err.Error()}}
@@ -42,7 +42,10 @@ func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 		knobs, sentence := r(s)
 		clashes = append(clashes, loadgen.Clash{Knobs: knobs, Says: sentence})
 	}
-	for _, clash := range slices.Concat(clashes, spec.Load.Clashes(), s.byNetwork()) {
+	if !brought {
+		clashes = append(clashes, carried(spec, entry)...)
+	}
+	for _, clash := range append(clashes, spec.Load.Clashes()...) {
 		knobs, sentence := clash.Knobs, clash.Says
 		if sentence == "" {
 			continue
@@ -56,22 +59,6 @@ func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
 		verdicts = append(verdicts, v)
 	}
 	return verdicts
-}
-
-// byNetwork finds what cannot act on connections of the target's network.
-func (s subject) byNetwork() []loadgen.Clash {
-	network, err := "tcp", error(nil)
-	if s.target.Name == "addr" {
-		network, err = loadgen.Network(s.spec.Target.Target.Arg)
-	}
-	if err != nil {
-		return []loadgen.Clash{{Knobs: []string{"target"}, Says: err.Error()}}
-	}
-	clashes := s.spec.Load.ClashesOn(network)
-	for i := range clashes {
-		clashes[i].Knobs = append([]string{"target"}, clashes[i].Knobs...)
-	}
-	return clashes
 }
 
 // part is the cell with only these knobs, in the order given.

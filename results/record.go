@@ -22,7 +22,7 @@ type Record struct {
 	Metrics    *Metrics          `json:"metrics,omitempty"`
 	Histograms map[string]string `json:"histograms,omitempty"` // by quantity ("response"): HdrHistogram V2, base64
 	Error      string            `json:"error,omitempty"`
-	Stage      string            `json:"stage,omitempty"` // what was being done when it failed: "serve", "connect", "measure"
+	Stage      string            `json:"stage,omitempty"` // what was being done when it failed: "start", "serve", "connect", "measure", "drain"
 }
 
 // Metrics is also what "load -o json" prints. CPU times and counts of Client, Server and Machine are of the measure
