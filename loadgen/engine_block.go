@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +66,17 @@ func (f blocked) writev(a, b []byte) error {
 		err = f.write(b[n-len(a):])
 	}
 	return err
+}
+
+func (f blocked) receive(b []byte, timeout int64) (int, error) {
+	some, err := ready(int(f), unix.POLLIN, timeout)
+	if err != nil {
+		return 0, err
+	}
+	if !some {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return f.read(b)
 }
 
 func (f blocked) close() { unix.Close(int(f)) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,6 +57,13 @@ func (p polled) writev(a, b []byte) error {
 		err = p.write(b[n-len(a):])
 	}
 	return err
+}
+
+func (p polled) receive(b []byte, timeout int64) (int, error) {
+	if err := p.file.SetReadDeadline(time.Now().Add(time.Duration(timeout))); err != nil {
+		return 0, err
+	}
+	return p.read(b)
 }
 
 func (p polled) close() { p.file.Close() }

@@ -1,10 +1,11 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -32,9 +33,10 @@ type tasks struct {
 
 // lane is the socket of one connection, in the words of the engine's kind. Only its task uses it.
 type lane interface {
-	read(b []byte) (int, error) // 0: the peer has closed
-	write(b []byte) error       // all of b
-	writev(a, b []byte) error   // both, in one call
+	read(b []byte) (int, error)                   // 0: the peer has closed
+	write(b []byte) error                         // all of b
+	writev(a, b []byte) error                     // both, in one call
+	receive(b []byte, timeout int64) (int, error) // one datagram, or os.ErrDeadlineExceeded after so many nanoseconds
 	close()
 }
 
@@ -322,10 +324,9 @@ func (t *tasks) leaving() bool {
 // read waits for something to come.
 func (t *tasks) read(i int32, buf []byte) {
 	l := t.lanes[t.at(i)]
-	fd := t.conns[i].fd
 	t.mu.Unlock()
 	if t.flows != nil {
-		t.datagramTo(i, fd, buf)
+		t.datagramTo(i, l, buf)
 		return
 	}
 	n, err := l.read(buf)
@@ -347,16 +348,13 @@ func (t *tasks) read(i int32, buf []byte) {
 
 // datagramTo waits for a datagram, though not for long: it may never come, and another request be sent before it does.
 // It locks.
-func (t *tasks) datagramTo(i, fd int32, buf []byte) {
-	n, errno := 0, syscall.EAGAIN
-	if some, err := ready(int(fd), unix.POLLIN, min(slice, t.timeout)); some || err != nil {
-		n, errno = receive(fd, buf) // not the lane's way: a poller is not told of a shutdown of udp
-	}
+func (t *tasks) datagramTo(i int32, l lane, buf []byte) {
+	n, err := l.receive(buf, min(slice, t.timeout))
 	t.mu.Lock()
 	switch {
-	case t.stopped, errno == unix.EAGAIN, errno == unix.EINTR:
-	case errno != 0:
-		t.lose(i, kindOf(errno))
+	case t.stopped, errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil:
+		t.lose(i, kindOf(err))
 	default:
 		t.take(i, buf[:n])
 	}

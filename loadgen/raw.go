@@ -18,12 +18,6 @@ func read(fd int32, b []byte) (n int, errno syscall.Errno) {
 	return int(r), errno
 }
 
-// receive is read that does not wait, whatever the socket does.
-func receive(fd int32, b []byte) (n int, errno syscall.Errno) {
-	r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-	return int(r), errno
-}
-
 func write(fd int32, b []byte) (n int, errno syscall.Errno) {
 	r, _, errno := syscall.RawSyscall6(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	return int(r), errno
