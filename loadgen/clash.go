@@ -55,6 +55,9 @@ func (s *Spec) ClashesOn(network string) (clashes []Clash) {
 			clashes = append(clashes, Clash{[]string{o.Option, "client." + o.Option}, err.Error()})
 		}
 	}
+	if len(s.Source) > 0 && network == onUnix {
+		clashes = append(clashes, Clash{[]string{"source"}, "connections of unix come from no address: leave source out"})
+	}
 	if s.Write == "cork" && network == onUnix {
 		clashes = append(clashes, Clash{[]string{"write"}, "TCP_CORK holds back what is written to TCP, and this is unix: write split, writev or single"})
 	}

@@ -16,6 +16,7 @@ const inFlight = 512
 // dialer opens the connections of a load: non-blocking, at most inFlight under way.
 type dialer struct {
 	address
+	sources sources
 	dgram   bool
 	timeout int64
 	tally   *sockopt.Tally
@@ -104,21 +105,38 @@ func (d *dialer) start(ep int, then int64) (int, error) {
 }
 
 // begin makes a socket and begins to connect it; up: it is connected already. Any thread may call it; it allocates
-// nothing and does not wait.
+// nothing and does not wait. Where the ports of one source have run out it goes on with the next.
 func (d *dialer) begin() (fd int, up bool, err error) {
+	for range d.sources.from {
+		from, at := d.sources.take()
+		if fd, up, err = d.beginFrom(from); err != unix.EADDRNOTAVAIL || len(d.sources.from) == 1 {
+			break
+		}
+		if d.sources.exhausted(at) {
+			d.tally.ByModel(bindWithoutPort, "on", "the ports toward the server ran out: further connections come from other addresses of loopback")
+		}
+	}
+	return fd, up, err
+}
+
+func (d *dialer) beginFrom(from *rawAddr) (fd int, up bool, err error) {
 	if fd, err = unix.Socket(d.family, d.kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, false, err
 	}
 	d.tally.Fresh(fd)
-	switch errno := connect(fd, &d.to); {
-	case errno == 0:
-		return fd, true, nil
-	case errno == unix.EINPROGRESS:
-		return fd, false, nil
-	case errno == unix.EAGAIN && d.network == onUnix:
-		err = errQueue
-	default:
-		err = errno
+	if err = bindSource(fd, from); err == nil {
+		switch errno := connect(fd, &d.to); {
+		case errno == 0:
+			return fd, true, nil
+		case errno == unix.EINPROGRESS:
+			return fd, false, nil
+		case errno == unix.EAGAIN && d.network == onUnix:
+			err = errQueue
+		case errno == unix.EAGAIN: // of udp, which has its port before it has its other end
+			err = unix.EADDRNOTAVAIL
+		default:
+			err = errno
+		}
 	}
 	unix.Close(fd)
 	return -1, false, err

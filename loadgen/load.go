@@ -104,6 +104,9 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	}
 	l.place = p
 	l.dial = dialer{address: to, dgram: to.network == onUDP, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	if err := l.dial.sources.open(&to, s.Source, l.tally); err != nil {
+		return nil, fmt.Errorf("connect %s: %w", p.To, err)
+	}
 	connections := int(s.Connections)
 	if l.workload.Brief {
 		connections = 1 // to see whether somebody is there

@@ -3,6 +3,7 @@
 package loadgen
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -19,6 +20,7 @@ type Spec struct {
 	Think          unit.Duration     `json:"think,omitzero"` // closed loop: from a reply to when the next request is meant to leave
 	Arrivals       Arrivals          `json:"arrivals"`
 	Dispatch       unit.Word         `json:"dispatch"`
+	Source         []netip.Addr      `json:"source,omitempty"` // connections come from these in turn; nil: from where the kernel chooses
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
 	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1

@@ -22,7 +22,7 @@ const unset = "default"
 // and, with '-' for '_', the flag.
 type Knob struct {
 	Name, Help string
-	Default    Level              // canonical, but for "cpus", "workers" and socket options, where "default" is a level
+	Default    Level              // canonical, but for "cpus", "source", "workers" and socket options, where "default" is a level
 	Values     func() []string    // for completion and for errors; nil: any text its fields read
 	Open       bool               // Values are not all there is
 	Commas     bool               // levels may contain commas: the flag is repeated, never split
@@ -45,6 +45,9 @@ var Knobs = []Knob{
 	{Name: "connections", Default: "16",
 		Help:   "connections that carry requests",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Connections} }},
+	{Name: "source", Default: unset, Commas: true,
+		Help:   "addresses of this machine that connections come from in turn, as 10.0.0.2,10.0.0.3: each has some 28,000 ports toward one server",
+		Fields: func(s *Spec) []Text { return []Text{(*addresses)(&s.Load.Source)} }},
 	{Name: "pipeline", Default: "1",
 		Help:   "requests that a connection carries at one time; those that are ready together are written together",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Pipeline} }},

@@ -22,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere}
+var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -187,4 +187,17 @@ func elsewhere(s subject) ([]string, string) {
 		fix = "write cpus=" + CPUs{Client: client}.String()
 	}
 	return []string{"target", "cpus"}, "the server runs already, so it cannot be given CPUs: " + fix
+}
+
+// ownLoopback refuses sources that the network namespace of a built-in target's trial does not have.
+func ownLoopback(s subject) ([]string, string) {
+	if s.target.Foreign {
+		return nil, ""
+	}
+	for _, ip := range s.spec.Load.Source {
+		if !ip.IsLoopback() || !ip.Is4() {
+			return []string{"target", "source"}, fmt.Sprintf("the trial of target %s has a network of its own, without %s: write addresses of 127.0.0.0/8, or leave it out", s.target.Name, ip)
+		}
+	}
+	return nil, ""
 }
