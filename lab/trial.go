@@ -306,7 +306,7 @@ func (p *party) blamed(err error) error {
 
 // begin starts the target and returns where it listens.
 func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64, samples int) (string, error) {
-	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Expect: int(s.Load.Connections), Seed: seed, Samples: samples}}}); err != nil {
+	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Expect: s.Load.Total(), Seed: seed, Samples: samples}}}); err != nil {
 		return "", &stageError{"serve", err}
 	}
 	m, err := p.await(ctx, "serve", serveLimit, nil)
@@ -327,7 +327,7 @@ func (p *party) connect(ctx context.Context, s plan.Spec, place loadgen.Place) (
 	if err := p.send(Message{Load: &Load{s.Load, place}}); err != nil {
 		return &stageError{"connect", err}
 	}
-	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(1+s.Load.Connections/512) + slack
+	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(2+s.Load.Total()/512) + slack
 	m, err := p.await(ctx, "connect", limit, nil)
 	if err == nil && m.Ready == nil {
 		err = &stageError{"connect", errors.New("the client did not say that it is connected")}

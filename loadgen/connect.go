@@ -21,6 +21,7 @@ type dialer struct {
 	timeout int64
 	tally   *sockopt.Tally
 	connect quantity
+	quiet   bool // the connections are only to be there
 	errors  [errorKinds]int64
 	last    error // the last failure, to say what happened when nothing connects
 	fds     []int // connected
@@ -166,11 +167,15 @@ func (d *dialer) finish(ep, fd int, took int64) {
 }
 
 func (d *dialer) opened(fd int, took int64) {
+	d.fds = append(d.fds, fd)
+	if d.quiet {
+		d.tally.Again(fd)
+		return
+	}
+	d.tally.Opened(fd)
 	if !d.dgram { // nobody answered
 		d.connect.record(took)
 	}
-	d.tally.Opened(fd)
-	d.fds = append(d.fds, fd)
 }
 
 func (d *dialer) fail(err error) {

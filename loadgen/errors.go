@@ -24,6 +24,7 @@ const (
 	errUnreachable
 	errReadTimeout
 	errCloseTimeout
+	errHeldClosed
 	errOther
 	errorKinds
 )
@@ -33,7 +34,8 @@ var errorNames = [errorKinds]string{
 	errUnasked: "reply to nothing asked", errNoConnection: "no connection left", errRefused: "connect: refused",
 	errConnectTimeout: "connect: timed out", errQueueFull: "connect: the server's queue is full", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
 	errUnreachable: "connect: unreachable", errReadTimeout: "read: timed out",
-	errCloseTimeout: "close: timed out", errOther: "other",
+	errCloseTimeout: "close: timed out", errHeldClosed: "held connection closed",
+	errOther: "other",
 }
 
 // errReceiveTimeout is what a blocking read says when SO_RCVTIMEO has passed.

@@ -46,7 +46,7 @@ func (s *Spec) Check() error {
 		says string
 	}{
 		{s.Connections >= 1, "connections must be at least 1"},
-		{s.Connections <= 1_000_000, "connections must be at most 1000000"},
+		{s.Connections <= 1_000_000 && s.Hold <= 1_000_000, "connections and hold must be at most 1000000"},
 		{s.Duration > 0, "duration must be longer than 0"},
 		{s.ConnectTimeout > 0, "connect_timeout must be longer than 0"},
 		{s.Pipeline <= MaxPipeline, "pipeline must be at most 1024"},
@@ -70,6 +70,7 @@ type Load struct {
 	matched  bool
 	tally    *sockopt.Tally
 	dial     dialer
+	held     []int // connections that are only to be there
 	samples  []Sample
 	dropped  int64
 }
@@ -77,6 +78,9 @@ type Load struct {
 // Connect opens the connections of s. Fewer than asked is no error (Result says so); none at all is.
 func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.CheckFiles(); err != nil {
 		return nil, err
 	}
 	to, err := resolve(p.To)
@@ -111,15 +115,18 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if l.workload.Brief {
 		connections = 1 // to see whether somebody is there
 	}
-	if err := l.dial.dial(ctx, connections); err != nil {
+	if err = l.openHeld(ctx); err == nil {
+		err = l.dial.dial(ctx, connections)
+	}
+	if err == nil && len(l.dial.fds) == 0 {
+		err = fmt.Errorf("none of %d connections came about: %w", connections, l.dial.last)
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("connect %s: %w", p.To, err)
 	}
-	if len(l.dial.fds) == 0 {
-		return nil, fmt.Errorf("connect %s: none of %d connections came about: %w", p.To, connections, l.dial.last)
-	}
 	if l.workload.Brief {
-		l.Close()
+		l.closeOwn()
 		l.dial.connect, l.dial.fds = newQuantity(), slices.Repeat([]int{-1}, int(s.Connections))
 	}
 	if l.engine.Tasks {
@@ -187,11 +194,16 @@ func (l *Load) result(engines []*engine) (Result, error) {
 	for k, n := range l.dial.errors {
 		rec.errors[k] += n
 	}
+	var err error
+	if rec.errors[errHeldClosed], err = l.lostHeld(); err != nil {
+		return Result{}, fmt.Errorf("look at the held connections: %w", err)
+	}
 	r, err := rec.result()
 	if err != nil {
 		return r, err
 	}
-	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1}
+	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1,
+		Held: Held{Asked: int(l.spec.Hold), Attained: len(l.held)}}
 	for _, e := range engines {
 		r.BacklogEnd += e.backlog
 		r.SentBytes += e.sentIn
@@ -224,13 +236,19 @@ func (l *Load) Close() error {
 	if l.crew != nil {
 		l.crew.dismiss()
 	}
+	l.closeOwn()
+	l.closeHeld()
+	return nil
+}
+
+// closeOwn closes all but the held connections.
+func (l *Load) closeOwn() {
 	for _, fd := range l.dial.fds {
 		if fd >= 0 {
 			l.closeConn(fd)
 		}
 	}
 	l.dial.fds = nil
-	return nil
 }
 
 func (l *Load) closeConn(fd int) {

@@ -22,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback}
+var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -200,4 +200,13 @@ func ownLoopback(s subject) ([]string, string) {
 		}
 	}
 	return nil, ""
+}
+
+// seats refuses to hold every connection that the target can serve at one time.
+func seats(s subject) ([]string, string) {
+	n := s.target.Serves(s.spec.Target)
+	if n == 0 || int(s.spec.Load.Hold) < n {
+		return nil, ""
+	}
+	return []string{"target", "workers", "hold"}, fmt.Sprintf("target %s serves %d at one time, and no connection would be left to carry requests: make hold smaller, or leave it out", s.target.Name, n)
 }

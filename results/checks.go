@@ -213,7 +213,11 @@ func fewSamples(r *Record) (Doubt, bool) {
 
 func connectionsMissing(r *Record) (Doubt, bool) {
 	c := r.Metrics.Connections
-	return judged(c.Attained < c.Asked, Warn, "%d of %d connections", c.Attained, c.Asked)
+	evidence := fmt.Sprintf("%d of %d connections", c.Attained, c.Asked)
+	if c.Held.Asked > 0 {
+		evidence += fmt.Sprintf(", %d of %d held ones", c.Held.Attained, c.Held.Asked)
+	}
+	return judged(c.Attained < c.Asked || c.Held.Attained < c.Held.Asked, Warn, "%s", evidence)
 }
 
 // connectionsStarved judges where every connection has its own requests to be served: an open loop that takes the

@@ -87,7 +87,7 @@ func serve(c *cobra.Command, e *targets.Entry, s plan.Spec, listen, samples stri
 	if err := l.Settle(ctx, plan.Server, s); err != nil {
 		return broken(err)
 	}
-	place := targets.Place{Listen: listen, Expect: int(s.Load.Connections), Seed: 1}
+	place := targets.Place{Listen: listen, Expect: s.Load.Total(), Seed: 1}
 	switch {
 	case e.Name == "addr":
 		return errors.New("target addr: that server runs already; there is nothing to serve")
