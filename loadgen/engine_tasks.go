@@ -323,12 +323,12 @@ func (t *tasks) leaving() bool {
 
 // read waits for something to come.
 func (t *tasks) read(i int32, buf []byte) {
-	l := t.lanes[t.at(i)]
-	t.mu.Unlock()
 	if t.flows != nil {
-		t.datagramTo(i, l, buf)
+		t.datagramTo(i, buf)
 		return
 	}
+	l := t.lanes[t.at(i)]
+	t.mu.Unlock()
 	n, err := l.read(buf)
 	t.mu.Lock()
 	switch {
@@ -346,11 +346,19 @@ func (t *tasks) read(i int32, buf []byte) {
 	}
 }
 
-// datagramTo waits for a datagram, though not for long: it may never come, and another request be sent before it does.
-// It locks.
-func (t *tasks) datagramTo(i int32, l lane, buf []byte) {
-	n, err := l.receive(buf, min(slice, t.timeout))
+// datagramTo waits for a datagram. It may never come: the task wakes when the time of a request of connection i is over,
+// and sees to that itself, because another request is to be sent then.
+func (t *tasks) datagramTo(i int32, buf []byte) {
+	l, now, until := t.lanes[t.at(i)], clock.Now(), int64(never)
+	for k := i; k < i+int32(t.depth); k++ {
+		if c := &t.conns[k]; c.state == busy {
+			until = min(until, c.intended+t.timeout)
+		}
+	}
+	t.mu.Unlock()
+	n, err := l.receive(buf, max(1, min(slice, until-now)))
 	t.mu.Lock()
+	t.engine.work(clock.Now())
 	switch {
 	case t.stopped, errors.Is(err, os.ErrDeadlineExceeded):
 	case err != nil:
