@@ -1,7 +1,9 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -12,7 +14,17 @@ import (
 // each runs f for every engine that this machine has.
 func each(t *testing.T, f func(t *testing.T, engine unit.Word)) {
 	for i := range Engines {
-		t.Run(Engines[i].Name, func(t *testing.T) { f(t, unit.Word(Engines[i].Name)) })
+		t.Run(Engines[i].Name, func(t *testing.T) {
+			if check := Engines[i].check; check != nil {
+				switch err := check(); {
+				case err != nil && os.Getenv("SOCKBENCH_TEST_REQUIRE") != "" && !errors.Is(err, errors.ErrUnsupported):
+					t.Fatal(err)
+				case err != nil:
+					t.Skip(err)
+				}
+			}
+			f(t, unit.Word(Engines[i].Name))
+		})
 	}
 }
 

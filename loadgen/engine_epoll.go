@@ -2,12 +2,9 @@ package loadgen
 
 import (
 	"fmt"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sockbench/sockbench/wire"
 )
 
 var epollKind = EngineKind{
@@ -22,14 +19,15 @@ const (
 )
 
 type epoll struct {
-	*engine
+	output
 	ep, wake int
 	events   []unix.EpollEvent
-	in, out  []byte
+	in       []byte
 }
 
 func openEpoll(e *engine) (mover, error) {
-	m := &epoll{engine: e, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), out: make([]byte, bufferLen)}
+	m := &epoll{output: output{engine: e, buf: make([]byte, bufferLen)}, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen)}
+	m.output.arm = m.arm
 	var err error
 	if m.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -151,102 +149,13 @@ func (m *epoll) send(i int32) {
 	if !m.lay(i, &m.frame) {
 		return
 	}
-	if n, errno := write(c.fd, m.frame.Next(m.out)); errno == 0 {
+	if n, errno := write(c.fd, m.frame.Next(m.buf)); errno == 0 {
 		m.sent += int64(n)
 		m.frame.Wrote(n)
 	}
 	if m.frame.Left() > 0 {
 		m.write(i, &m.frame)
 	}
-}
-
-// flush writes as much as the socket takes.
-func (m *epoll) flush(i int32) {
-	c := &m.conns[i]
-	together := m.pipes != nil && m.flows == nil && m.manner == single
-	for {
-		switch {
-		case c.armed:
-			if !m.write(i, &c.cut.out) {
-				return
-			}
-			m.arm(i, false)
-		case together && m.several(i):
-		case !m.lay(i, &m.frame) || !m.write(i, &m.frame):
-			return
-		case m.pipes == nil:
-			return
-		}
-		if c.fd < 0 {
-			return
-		}
-	}
-}
-
-// several writes all requests that wait, in one call, and says whether there were some that fit.
-func (m *epoll) several(i int32) bool {
-	c := &m.conns[i]
-	b, n := m.gather(i, m.out)
-	if n == 0 {
-		return false
-	}
-	took, errno := write(c.fd, b)
-	switch errno {
-	case 0:
-	case unix.EAGAIN, unix.EINTR:
-		took = 0
-	default:
-		m.lose(i, kindOf(errno))
-		return true
-	}
-	m.sent += int64(took)
-	if took < len(b) {
-		m.scatter(i, n, int64(took), &c.keep().out)
-		m.arm(i, true)
-	}
-	return true
-}
-
-// write writes f, and says whether all of it has gone.
-func (m *epoll) write(i int32, f *wire.Frame) bool {
-	c := &m.conns[i]
-	if m.manner == corked && f.Left() == f.Len() {
-		if err := cork(c.fd, 1); err != nil {
-			m.lose(i, kindOf(err))
-			return false
-		}
-	}
-	for f.Left() > 0 {
-		var n int
-		var errno syscall.Errno
-		if a, b := m.manner.pieces(f, m.out); b == nil {
-			n, errno = write(c.fd, a)
-		} else {
-			n, errno = writev(c.fd, a, b)
-		}
-		switch errno {
-		case 0:
-			m.sent += int64(n)
-			f.Wrote(n)
-		case unix.EINTR:
-		case unix.EAGAIN:
-			if !c.armed {
-				c.keep().out, m.frame = m.frame, c.cut.out // swapped: neither loses its buffer
-				m.arm(i, true)
-			}
-			return false
-		default:
-			m.lose(i, kindOf(errno))
-			return false
-		}
-	}
-	if m.manner == corked {
-		if err := cork(c.fd, 0); err != nil {
-			m.lose(i, kindOf(err))
-			return false
-		}
-	}
-	return true
 }
 
 // arm watches for writability, or no longer.

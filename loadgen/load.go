@@ -102,6 +102,11 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if l.engine, err = findEngine(s.Engine); err != nil {
 		return nil, err
 	}
+	if l.engine.check != nil {
+		if err := l.engine.check(); err != nil {
+			return nil, fmt.Errorf("engine %s: %w", l.engine.Name, err)
+		}
+	}
 	l.cpus = max(p.Threads, 1)
 	if p.Threads = min(l.cpus, int(s.Connections)); l.engine.Tasks {
 		p.Threads = 1

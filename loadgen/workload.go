@@ -50,7 +50,7 @@ var (
 )
 
 // Engines lists the ways to drive sockets. The first is the default.
-var Engines = []EngineKind{epollKind, netKind, blockKind}
+var Engines = []EngineKind{epollKind, uringKind, netKind, blockKind}
 
 // EngineNames are the names of Engines.
 func EngineNames() []string {
