@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -122,6 +123,7 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		began, u0, err := usage(pids)
 		clock.Sleep(w.End)
 		ended, u1, err1 := usage(pids)
+		open, most := proc.Files(append(pids(), os.Getpid()))
 		if err = errors.Join(err, err1); err != nil {
 			out <- results.Side{}
 			return
@@ -132,7 +134,9 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		if scale > 1.25 || scale < 0.8 {
 			scale = 0
 		}
-		out <- side(u0, u1, scale)
+		s := side(u0, u1, scale)
+		s.Files, s.FilesMax = open, most
+		out <- s
 	}()
 	return out
 }

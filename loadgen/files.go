@@ -12,8 +12,8 @@ import (
 // spareFiles is how many files this process may still open beside its connections.
 const spareFiles = 32
 
-// CheckFiles says whether this process may have as many open files as s takes. The Go runtime has raised the soft limit
-// to the hard one at the process's start.
+// CheckFiles says whether this process may have as many open files as s takes. The Go runtime raised the soft limit when
+// the process began, to the hard one less one; commands that are started get the one it found.
 func (s *Spec) CheckFiles() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -46,6 +46,8 @@ type Side struct {
 	Involuntary int64 `json:"involuntary_switches"`
 	MaxRSS      int64 `json:"max_rss_bytes"`
 	Threads     int   `json:"threads"`
+	Files       int   `json:"open_files,omitempty"` // of the server's process nearest to its limit, when the measure phase ended
+	FilesMax    int   `json:"open_files_max,omitempty"`
 
 	sockopt.Sockets
 	Net map[string]int64 `json:"net,omitempty"` // counters of its network namespace that changed
