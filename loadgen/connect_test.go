@@ -1,9 +1,12 @@
 package loadgen
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -227,5 +230,90 @@ func TestBeginDoesNotAllocate(t *testing.T) {
 			t.Errorf("%s: %.1f allocations per connect", to, n)
 		}
 		l.Close()
+	}
+}
+
+// At most 512 connects are under way at one time, also when nobody answers them, and each takes no longer than it may.
+func TestInFlight(t *testing.T) {
+	const n, queue = 700, 4
+	to := listening(t, queue-1) // beyond its queue the kernel drops what comes
+	port, err := strconv.Atoi(to[strings.LastIndex(to, ":")+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	synSent := regexp.MustCompile(fmt.Sprintf(`: \w+:\w+ 0100007F:%04X 02 `, port))
+	stop, most := make(chan struct{}), make(chan int)
+	go func() {
+		seen := 0
+		for {
+			select {
+			case <-stop:
+				most <- seen
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			table, err := os.ReadFile("/proc/thread-self/net/tcp")
+			if err != nil {
+				t.Error(err)
+			}
+			seen = max(seen, len(synSent.FindAll(table, -1)))
+		}
+	}()
+	s := spec()
+	s.Connections, s.ConnectTimeout = n, 300e6
+	began := time.Now()
+	l, err := Connect(t.Context(), s, Place{To: to})
+	took := time.Since(began)
+	close(stop)
+	seen := <-most
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if seen > inFlight || seen < inFlight-50 {
+		t.Errorf("%d connects were under way, want %d", seen, inFlight)
+	}
+	if l.Attained() != queue || l.dial.errors[errConnectTimeout] != n-queue {
+		t.Errorf("%d connected, errors %v", l.Attained(), l.dial.errors)
+	}
+	if took < 600*time.Millisecond || took > 2*time.Second {
+		t.Errorf("two times 300 ms took %v", took)
+	}
+}
+
+// Connects that fail are counted by what became of them, and are no reason to give the others up.
+func TestConnectErrors(t *testing.T) {
+	f := &faulty{}
+	s := spec()
+	l, err := Connect(t.Context(), s, Place{To: serve(t, f), Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for f.accepted.Load() < 4 { // who still waits in the queue is reset when it goes
+		time.Sleep(time.Millisecond)
+	}
+	f.l.Close()
+	if err := l.dial.dial(t.Context(), 700); err != nil {
+		t.Fatal(err)
+	}
+	r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors["connect: refused"] != 700 || len(r.Errors) != 1 || r.Connections.Attained != 4 || r.Completed == 0 {
+		t.Errorf("errors %v, connections %+v, completed %d", r.Errors, r.Connections, r.Completed)
+	}
+	for err, want := range map[error]errorKind{unix.ECONNREFUSED: errRefused, unix.ENOENT: errRefused, unix.ETIMEDOUT: errConnectTimeout, errQueue: errQueueFull,
+		unix.EADDRNOTAVAIL: errNoPort, unix.EMFILE: errDescriptors, unix.ENFILE: errDescriptors, unix.ENETUNREACH: errUnreachable,
+		unix.EHOSTUNREACH: errUnreachable, unix.ECONNRESET: errReset, unix.EPERM: errOther} {
+		if got := kindOf(err); got != want {
+			t.Errorf("%v is counted as %q, want %q", err, errorNames[got], errorNames[want])
+		}
+	}
+	for k, name := range errorNames {
+		if name == "" {
+			t.Errorf("error kind %d has no name", k)
+		}
 	}
 }
