@@ -78,6 +78,9 @@ func (s *Spec) clashesOnUDP() (clashes []Clash) {
 	if s.IdleTimeout > 0 {
 		clash("udp knows no connections, which could be opened anew: leave idle_timeout out", "idle_timeout")
 	}
+	if s.Hold > 0 {
+		clash("udp knows no connections, which a server could hold: leave hold out", "hold")
+	}
 	f, err := wire.Find(string(s.Framing))
 	if err != nil {
 		return clashes

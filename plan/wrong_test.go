@@ -149,6 +149,8 @@ var wrong = [][]string{
 		`1:54: target=blocking,hold=7: target blocking serves 1 at one time, and no connection would be left to carry requests: make hold smaller, or leave it out`,
 		`1:57: target=blocking,hold=8: target blocking serves 1 at one time, and no connection would be left to carry requests: make hold smaller, or leave it out`,
 		`1:57: target=pool,hold=8: target pool serves 8 at one time, and no connection would be left to carry requests: make hold smaller, or leave it out`},
+	{"fixed: {target: udp, hold: 1}",
+		`1:28: target=udp,hold=1: udp knows no connections, which a server could hold: leave hold out`},
 	{"fixed: {source: 10.0.0}",
 		`1:17: source=10.0.0: "10.0.0" is no address that connections could come from: write for example 10.0.0.2, or 10.0.0.2,10.0.0.3`},
 	{"fixed: {source: '127.0.0.2,127.0.0.2'}",
