@@ -109,13 +109,11 @@ func (d *dialer) start(ep int, then int64) (int, error) {
 // nothing and does not wait. Where the ports of one source have run out it goes on with the next.
 func (d *dialer) begin() (fd int, up bool, err error) {
 	for range d.sources.from {
-		from, at := d.sources.take()
-		if fd, up, err = d.beginFrom(from); err != unix.EADDRNOTAVAIL || len(d.sources.from) == 1 {
+		from, n := d.sources.take()
+		if fd, up, err = d.beginFrom(from); err != unix.EADDRNOTAVAIL {
 			break
 		}
-		if d.sources.exhausted(at) {
-			d.tally.ByModel(bindWithoutPort, "on", "the ports toward the server ran out: further connections come from other addresses of loopback")
-		}
+		d.sources.exhausted(n)
 	}
 	return fd, up, err
 }
@@ -125,7 +123,7 @@ func (d *dialer) beginFrom(from *rawAddr) (fd int, up bool, err error) {
 		return -1, false, err
 	}
 	d.tally.Fresh(fd)
-	if err = bindSource(fd, from); err == nil {
+	if err = d.sources.bind(fd, from); err == nil {
 		switch errno := connect(fd, &d.to); {
 		case errno == 0:
 			return fd, true, nil
