@@ -136,7 +136,7 @@ func TestHold(t *testing.T) {
 		t.Errorf("the client took %d MiB, the server %d MiB", m.Client.MaxRSS>>20, m.Server.MaxRSS>>20)
 	}
 	for _, a := range m.Client.Applied {
-		if a.Sockets != 16 {
+		if a.Option == "TCP_NODELAY" && a.Sockets != 16 {
 			t.Errorf("an option is said to be on %d of the client's sockets", a.Sockets)
 		}
 	}
