@@ -18,8 +18,7 @@ import (
 // in a call that may wait.
 type tasks struct {
 	*engine
-	wrap   func(fd int) (lane, error) // makes a connection's descriptor what tasks read and write
-	locked bool                       // every task has a thread of its own
+	wrap func(fd int) (lane, error) // makes a connection's descriptor what tasks read and write
 
 	mu      sync.Locker
 	lanes   []lane
