@@ -52,11 +52,11 @@ func TestPeersThatAreMissing(t *testing.T) {
 	}
 	b := quietBench()
 	b.sockbench = filepath.Join(t.TempDir(), "sockbench")
-	if err := os.WriteFile(b.sockbench, []byte("#!/bin/sh\nexit 2\n"), 0o755); err != nil {
+	if err := os.WriteFile(b.sockbench, []byte("#!/bin/sh\necho io_uring_setup: forbidden >&2\nexit 4\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	f, err = iouringCost(t.Context(), b)
-	if err != nil || len(f) != 2 || f[0].spoilt != "engine iouring is not in this build" {
+	if err != nil || len(f) != 2 || f[0].spoilt != "the kernel refuses io_uring" {
 		t.Errorf("%+v, %v", f, err)
 	}
 }

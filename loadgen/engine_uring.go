@@ -18,8 +18,9 @@ var uringKind = EngineKind{
 }
 
 const (
-	completions = 8192     // of one wait
-	received    = 4 << 20  // bytes of buffers for what is received
+	requests    = 256      // prepared before they are submitted, at the latest
+	completions = 4096     // of one wait
+	received    = 4 << 20  // bytes of buffers for what is received, at most
 	sending     = 1 << 20  // bytes of requests between two waits
 	sendMost    = 16 << 10 // bytes of one send; what is longer is written as by engine epoll
 )
@@ -76,8 +77,10 @@ func (m *iouring) stop()  { signal(m.wake) }
 // run opens the ring: it is of the thread that does.
 func (m *iouring) run() error {
 	runtime.LockOSThread()
-	each := 1 << max(11, min(16, bits.Len64(uint64(m.load.spec.Reply)+64)))
-	config := uring.Config{Entries: 4096, Completions: completions, Buffers: received / each, BufferLen: each}
+	// The buffers are filled in turn: as few and as small as will do, or each reply is in memory that was not used lately.
+	each := 1 << max(8, min(16, bits.Len64(uint64(m.load.spec.Reply+64)*uint64(m.depth))))
+	count := min(received/each, 1<<max(6, min(12, bits.Len(uint(len(m.lines))))))
+	config := uring.Config{Entries: requests, Completions: completions, Buffers: count, BufferLen: each}
 	if m.slots {
 		config.Files = len(m.lines)
 	}
