@@ -18,6 +18,7 @@ type dialer struct {
 	address
 	sources sources
 	dgram   bool
+	blocks  bool // the sockets are to block, once they are connected
 	timeout int64
 	tally   *sockopt.Tally
 	connect quantity
@@ -169,6 +170,11 @@ func (d *dialer) opened(fd int, took int64) {
 	if d.quiet {
 		d.tally.Again(fd)
 		return
+	}
+	if d.blocks {
+		if err := unix.SetNonblock(fd, false); err != nil { // the engine does it again, and says so
+			d.last = err
+		}
 	}
 	d.tally.Opened(fd)
 	if !d.dgram { // nobody answered

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
 )
@@ -178,6 +179,29 @@ func TestPipelineIsLostWhole(t *testing.T) {
 		lost := r.Errors[errorNames[errEOF]] + r.Errors[errorNames[errReset]]
 		if lost != 2 || r.Failed != 32 || r.Completed != 200 && cmp.Compare(r.Completed, 170) < 0 {
 			t.Errorf("completed %d, failed %d, errors %v", r.Completed, r.Failed, r.Errors)
+		}
+	})
+}
+
+// SO_RCVTIMEO ends a blocking read, and nothing else: only engine block has any.
+func TestReceiveTimeout(t *testing.T) {
+	each(t, func(t *testing.T, engine unit.Word) {
+		s := spec()
+		s.Engine, s.Connections, s.Warmup = engine, 2, 0
+		s.Options = []sockopt.Setting{{Option: "SO_RCVTIMEO", Level: "30ms", Phase: sockopt.Fresh}}
+		silent := &faulty{reply: func(n int, _ *wire.Message) bool { return n < 10 }}
+		r, l := drive(t, s, Place{To: serve(t, silent)}, 250*time.Millisecond)
+		l.Close()
+		var class sockopt.Class
+		for _, a := range l.Sockets().Applied {
+			class = a.Class
+		}
+		failed, want := r.Errors[errorNames[errReadTimeout]], int64(0)
+		if engine == "block" {
+			want = 2
+		}
+		if failed != want || r.Failed != want || (class == sockopt.Inert) == (engine == "block") {
+			t.Errorf("%d reads timed out, %d requests failed, want %d of each; the option is %s", failed, r.Failed, want, class)
 		}
 	})
 }

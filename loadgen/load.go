@@ -112,7 +112,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 		p.Threads = 1
 	}
 	l.place = p
-	l.dial = dialer{address: to, dgram: to.network == onUDP, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	l.dial = dialer{address: to, dgram: to.network == onUDP, blocks: l.engine.Threads, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
 	if err := l.dial.sources.open(&to, s.Source, l.tally); err != nil {
 		return nil, fmt.Errorf("connect %s: %w", p.To, err)
 	}

@@ -198,22 +198,26 @@ func TestCheck(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	s := spec()
-	s.Duration = 30e9
-	l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	if _, err := l.Run(ctx, WindowFrom(s, 0, time.Second), nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %v to stop", took)
-	}
+	each(t, func(t *testing.T, engine unit.Word) {
+		for _, workload := range []unit.Word{"rr", "crr"} {
+			s := spec()
+			s.Engine, s.Workload, s.Duration = engine, workload, 30e9
+			l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			if _, err := l.Run(ctx, WindowFrom(s, 0, time.Second), nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v", err)
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("took %v to stop", took)
+			}
+		}
+	})
 }
 
 // With no option named, every socket is as the kernel makes it: compared with one made by hand.
