@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -81,22 +82,38 @@ func (c child) start(cmd *exec.Cmd) error {
 
 // output runs c and returns what it printed.
 func (c child) output(ctx context.Context) ([]byte, error) {
+	out, _, err := c.run(ctx, func(int) error { return nil })
+	return out, err
+}
+
+// run runs c, calls during with its pid, and returns what it printed and the CPU time it used. An error of during ends c.
+func (c child) run(ctx context.Context, during func(pid int) error) ([]byte, time.Duration, error) {
 	cmd, cancel := c.command(ctx)
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := c.start(cmd)
 	if err == nil {
-		err = cmd.Wait()
+		failed := during(cmd.Process.Pid)
+		if failed != nil {
+			cancel()
+		}
+		err = cmp.Or(failed, cmd.Wait())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(c.argv, " "), err, errs.Bytes())
+		return nil, 0, fmt.Errorf("%s: %w\n%s", strings.Join(c.argv, " "), err, errs.Bytes())
 	}
-	return out.Bytes(), nil
+	return out.Bytes(), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
-// serving starts the C echo server, calls f with its port, and ends it.
-func (b *bench) serving(ctx context.Context, f func(port string) error) error {
+// server is a running server on the loopback.
+type server struct {
+	port string
+	pid  int
+}
+
+// serving starts the C echo server, calls f with it, and ends it.
+func (b *bench) serving(ctx context.Context, f func(server) error) error {
 	const limit = 60 * time.Second
 	c := child{argv: []string{b.echo, strconv.Itoa(int(limit / time.Second))}, cpu: serverCPU, realTime: b.realTime, limit: limit}
 	cmd, cancel := c.command(ctx)
@@ -114,7 +131,7 @@ func (b *bench) serving(ctx context.Context, f func(port string) error) error {
 	}
 	port, err := bufio.NewReader(out).ReadString('\n')
 	if err == nil {
-		err = f(strings.TrimSpace(port))
+		err = f(server{strings.TrimSpace(port), cmd.Process.Pid})
 	} else if err == io.EOF {
 		err = fmt.Errorf("the echo server did not start")
 	}

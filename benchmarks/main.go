@@ -18,25 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// goal is one entry of goals.
-type goal struct {
-	code    string
-	measure func(context.Context, *bench) ([]row, error)
-}
-
-// goals lists what can be measured, in the order of the table.
-var goals = []goal{
-	{"P1", clientCost},
-	{"P4", lateness},
-	{"P8", trialCost},
-	{"P10", mallocs},
-}
-
 // bench is what the goals share.
 type bench struct {
 	tools
 	pairs    int
-	realTime bool // server and clients of P1 under SCHED_RR
+	realTime bool // clients, and the C server, under SCHED_RR
 	root     bool
 	rng      *rand.Rand
 	say      func(format string, args ...any)
@@ -56,8 +42,8 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	f := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	only := f.String("only", "", "measure these goals, for example P1,P4; default all")
-	f.IntVar(&b.pairs, "pairs", 30, "pairs of trials for each comparison; 20 and more count")
-	f.BoolVar(&b.realTime, "real-time", false, "run P1 under SCHED_RR, for a machine that is not quiet; takes root")
+	f.IntVar(&b.pairs, "pairs", 30, fmt.Sprintf("pairs of trials for each comparison; %d and more count", enoughPairs))
+	f.BoolVar(&b.realTime, "real-time", false, "run P1, P2, P3 and P10 under SCHED_RR, for a machine that is not quiet; takes root")
 	update := f.Bool("update", false, "put the table into README.md")
 	seed := f.Uint64("seed", uint64(time.Now().Unix()), "of the order in pairs")
 	switch err := f.Parse(args); {
@@ -76,6 +62,10 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	}
 	if *update && len(chosen) < len(goals) {
 		fmt.Fprintln(stderr, "-update writes the whole table: leave -only out")
+		return 2
+	}
+	if c := commit(ctx); *update && (c == unknown || strings.HasSuffix(c, "-dirty")) {
+		fmt.Fprintln(stderr, "-update names the commit it measured: commit first")
 		return 2
 	}
 	return report(stderr, b.all(ctx, stdout, chosen, *seed, *update))
@@ -114,15 +104,15 @@ func (b *bench) all(ctx context.Context, stdout io.Writer, chosen []goal, seed u
 	if b.tools, err = build(ctx, dir); err != nil {
 		return err
 	}
-	t := table{conditions: conditions(seed, b.realTime)}
+	t := table{commit: commit(ctx), conditions: conditions(seed, b.realTime)}
 	for _, g := range chosen {
 		b.say("%s …", g.code)
-		rows, err := g.measure(ctx, b)
+		figures, err := g.measure(ctx, b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.code, err)
 		}
-		for _, r := range rows {
-			r.code = g.code
+		for i, c := range g.claims {
+			r := row{g.code, c, figures[i]}
 			b.say("%s", r)
 			t.rows = append(t.rows, r)
 		}

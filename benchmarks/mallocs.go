@@ -27,13 +27,13 @@ const busyLoad = 100_000
 
 // mallocs is P10: how often a loaded client allocates. It takes the product's own load generator into a process of this
 // program, where MemStats can be read.
-func mallocs(ctx context.Context, b *bench) ([]row, error) {
+func mallocs(ctx context.Context, b *bench) ([]figure, error) {
 	var all, speed []float64
 	others := foreignCPU()
 	for range 12 {
 		var one counted
-		err := b.serving(ctx, func(port string) error {
-			argv := []string{b.self, countMode, "tcp://127.0.0.1:" + port}
+		err := b.serving(ctx, func(s server) error {
+			argv := []string{b.self, countMode, "tcp://127.0.0.1:" + s.port}
 			out, err := child{argv: argv, cpu: clientCPU, realTime: b.realTime, limit: 15 * time.Second}.output(ctx)
 			if err != nil {
 				return err
@@ -49,13 +49,13 @@ func mallocs(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := row{foreign: foreign, what: "mallocs in 1 s of a live closed loop, 64 connections", goal: below(100), got: median(all), format: plain,
+	f := figure{foreign: foreign, got: median(all),
 		note: fmt.Sprintf("at %.0f requests/s", median(speed).value),
 		how:  []string{"`loadgen.Load.Run` between two `runtime.ReadMemStats`, the readings of CPU time at the edges included"}}
 	if s := median(speed).least; s < busyLoad {
-		r.spoilt = fmt.Sprintf("one trial reached only %.0f requests/s", s)
+		f.spoilt = fmt.Sprintf("one trial reached only %.0f requests/s", s)
 	}
-	return []row{r}, nil
+	return []figure{f}, nil
 }
 
 // countMallocs is the child.

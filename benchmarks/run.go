@@ -16,17 +16,25 @@ import (
 
 // record is what is looked at of a line of trials.jsonl.
 type record struct {
-	Block   int       `json:"block"`
-	Attempt int       `json:"attempt"`
-	Started time.Time `json:"started"`
-	Error   string    `json:"error"`
+	Block   int               `json:"block"`
+	Attempt int               `json:"attempt"`
+	Started time.Time         `json:"started"`
+	Cell    map[string]string `json:"cell"`
+	Error   string            `json:"error"`
 	Metrics *struct {
 		Duration float64 `json:"duration_ns"`
 		Lateness struct {
 			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
-		Client  cpu `json:"client"`
+		Connections struct {
+			Attained     int `json:"attained"`
+			MinCompleted int `json:"min_completed"`
+		} `json:"connections"`
+		Client struct {
+			cpu
+			MaxRSS float64 `json:"max_rss_bytes"`
+		} `json:"client"`
 		Machine struct {
 			Regime  string  `json:"regime"`
 			Foreign float64 `json:"foreign_cpu_ns"`
@@ -75,43 +83,46 @@ func (b *bench) runTrials(ctx context.Context, name string, ordinary bool, block
 	return typed, records, nil
 }
 
-// counting leaves out the trials that were run again. There is one cell: the last attempt at a block counts.
+// counting leaves out the trials of one cell that were run again: the last attempt at a block counts. Blocks are in order.
 func counting(records []record) []record {
 	last := map[int]record{}
 	for _, r := range records {
 		last[r.Block] = r
 	}
-	return slices.Collect(maps.Values(last))
+	return slices.SortedFunc(maps.Values(last), func(a, b record) int { return a.Block - b.Block })
 }
 
-// openTrials is how often P4 runs its cells.
+// openTrials is how often P4 and P5 run each of their cells.
 const openTrials = 12
 
-// lateness is P4: how late requests of an open loop leave, by the generator's own fault.
-func lateness(ctx context.Context, b *bench) ([]row, error) {
-	load := []string{"--rate", "10k", "--arrivals", "poisson", "--connections", "50", "--pace", "exact", "--keep-awake", "on"}
-	const what = "lateness at Poisson 10,000/s, 50 connections, "
-	rows, err := b.latenesses(ctx, "ordinary", true, load)
+// exactLateness is P4: how late requests of an open loop leave, by the generator's own fault.
+func exactLateness(ctx context.Context, b *bench) ([]figure, error) {
+	figures, err := b.lateness(ctx, "exact", true, "--pace", "exact")
 	if err != nil {
 		return nil, err
 	}
-	rows[0].what, rows[0].goal = what+"ordinary user: p50", atMost(2_000)
-	rows[1].what, rows[1].goal = what+"ordinary user: p99", atMost(60_000)
-	rows[2].what, rows[2].goal = "client CPU of that", atMost(.65)
 	if !b.root {
-		b.say("not root: lateness in real time is left out")
-		return rows, nil
+		return append(figures, figure{spoilt: "real time takes root"}), nil
 	}
-	root, err := b.latenesses(ctx, "root", false, append(load, "--real-time", "on"))
+	root, err := b.lateness(ctx, "real-time", false, "--pace", "exact", "--real-time", "on")
 	if err != nil {
 		return nil, err
 	}
-	root[1].what, root[1].goal = what+"root, real time: p99", atMost(35_000)
-	return append(rows, root[1]), nil
+	return append(figures, root[1]), nil
 }
 
-// latenesses runs one cell of P4: p50, p99, and the client's share of a CPU, without their goals.
-func (b *bench) latenesses(ctx context.Context, name string, ordinary bool, load []string) ([]row, error) {
+// cheapLateness is P5: the same without spinning.
+func cheapLateness(ctx context.Context, b *bench) ([]figure, error) {
+	figures, err := b.lateness(ctx, "cheap", true, "--pace", "cheap")
+	if err != nil {
+		return nil, err
+	}
+	return figures[1:], nil
+}
+
+// lateness runs one cell of P4 or P5: p50, p99, and the client's share of a CPU.
+func (b *bench) lateness(ctx context.Context, name string, ordinary bool, knobs ...string) ([]figure, error) {
+	load := append([]string{"--rate", "10k", "--arrivals", "poisson", "--connections", "50", "--keep-awake", "on"}, knobs...)
 	typed, records, err := b.runTrials(ctx, name, ordinary, openTrials, 200*time.Millisecond, time.Second, load...)
 	if err != nil {
 		return nil, err
@@ -126,12 +137,12 @@ func (b *bench) latenesses(ctx context.Context, name string, ordinary bool, load
 		p50, p99 = append(p50, *m.Lateness.P50), append(p99, *m.Lateness.P99)
 		used = append(used, (m.Client.User+m.Client.System)/m.Duration)
 	}
-	common := row{format: nanoseconds, how: []string{typed}, foreign: foreign(counted),
-		note: fmt.Sprintf("%s; %d trials were disturbed and repeated", regimes(counted), len(records)-len(counted))}
-	rows := []row{common, common, common}
-	rows[0].got, rows[1].got, rows[2].got = median(p50), median(p99), median(used)
-	rows[2].format = percent
-	return rows, nil
+	var figures []figure
+	for _, values := range [][]float64{p50, p99, used} {
+		figures = append(figures, figure{got: median(values), how: []string{typed}, foreign: foreign(counted),
+			note: fmt.Sprintf("%s; %d trials were disturbed and repeated", regimes(counted), len(records)-len(counted))})
+	}
+	return figures, nil
 }
 
 // regimes says how the machine was kept.
@@ -152,17 +163,57 @@ func foreign(records []record) float64 {
 	return sum / of
 }
 
+// extra is what trials took beside their warm-up and measure phase, between their starts and those of the next ones: of
+// the trials of one cell, or of all where connections is "".
+func extra(records []record, connections string, phases time.Duration) (cost []float64) {
+	for i, next := range records[1:] {
+		if r := records[i]; connections == "" || r.Cell["connections"] == connections {
+			cost = append(cost, float64(next.Started.Sub(r.Started)-phases))
+		}
+	}
+	return cost
+}
+
 // trialCost is P8: what a trial takes beside its warm-up and measure phase.
-func trialCost(ctx context.Context, b *bench) ([]row, error) {
+func trialCost(ctx context.Context, b *bench) ([]figure, error) {
 	const warmup, duration = 10 * time.Millisecond, 50 * time.Millisecond
 	typed, records, err := b.runTrials(ctx, "trials", false, 51, warmup, duration, "--connections", "16")
 	if err != nil {
 		return nil, err
 	}
-	var cost []float64
-	for i, r := range records[1:] {
-		cost = append(cost, float64(r.Started.Sub(records[i].Started)-warmup-duration))
+	return []figure{{got: median(extra(records, "", warmup+duration)), how: []string{typed}, foreign: foreign(records),
+		note: regimes(records) + "; between the starts of successive trials"}}, nil
+}
+
+// manyConnections is P7: whether thousands of connections are set up soon, all served, and cheap in memory.
+func manyConnections(ctx context.Context, b *bench) ([]figure, error) {
+	const few, many = 8, 8000
+	const blocks, warmup, duration = 12, 300 * time.Millisecond, time.Second
+	typed, records, err := b.runTrials(ctx, "many", false, blocks, warmup, duration, "--connections", fmt.Sprintf("%d,%d", few, many))
+	if err != nil {
+		return nil, err
 	}
-	return []row{{what: "a trial beyond warm-up and duration", goal: atMost(150e6), got: median(cost), format: nanoseconds,
-		note: regimes(records) + "; between the starts of successive trials", foreign: foreign(records), how: []string{typed}}}, nil
+	at := map[int][]record{}
+	for _, n := range []int{few, many} {
+		at[n] = counting(slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.Cell["connections"] != strconv.Itoa(n) }))
+		if len(at[n]) != blocks {
+			return nil, fmt.Errorf("%d of %d trials with %d connections", len(at[n]), blocks, n)
+		}
+	}
+	var fewest, memory []float64
+	for i, r := range at[many] {
+		m := r.Metrics
+		if m.Connections.Attained != many {
+			return nil, fmt.Errorf("%d of %d connections were made", m.Connections.Attained, many)
+		}
+		fewest = append(fewest, float64(m.Connections.MinCompleted))
+		memory = append(memory, (m.Client.MaxRSS-at[few][i].Metrics.Client.MaxRSS)/(many-few))
+	}
+	var figures []figure
+	for _, values := range [][]float64{fewest, extra(records, strconv.Itoa(many), warmup+duration), memory} {
+		figures = append(figures, figure{got: median(values), how: []string{typed}, foreign: foreign(records),
+			note: fmt.Sprintf("%s; of %d trials with %d connections each had its neighbour with %d; in one of them a connection completed only %.0f",
+				regimes(records), blocks, many, few, slices.Min(fewest))})
+	}
+	return figures, nil
 }

@@ -8,49 +8,53 @@ import (
 	"time"
 )
 
-// row is one measured goal.
+// figure is what was measured for a claim.
+type figure struct {
+	got     estimate
+	note    string
+	spoilt  string // why this is no measurement; "": it is one
+	how     []string
+	foreign float64 // CPUs that other programs used meanwhile
+}
+
+// row is one line of the table.
 type row struct {
-	code, what string
-	goal       limit
-	got        estimate
-	format     func(float64) string
-	note       string
-	spoilt     string // why this is no measurement; "": it is one
-	how        []string
-	foreign    float64 // CPUs that other programs used meanwhile
+	code string
+	claim
+	figure
 }
-
-// limit is what a goal allows.
-type limit struct {
-	most   float64
-	strict bool // less than most
-}
-
-func atMost(v float64) limit { return limit{most: v} }
-func below(v float64) limit  { return limit{most: v, strict: true} }
 
 func (r row) met() string {
 	switch {
 	case r.spoilt != "":
 		return "not measured: " + r.spoilt
-	case r.got.value < r.goal.most, r.got.value == r.goal.most && !r.goal.strict:
+	case r.limit.sign == "":
+		return "reported"
+	case r.limit.allows(r.got.value):
 		return "met"
 	}
 	return "**not met**"
 }
 
-func (r row) limit() string {
-	if r.goal.strict {
-		return "< " + r.format(r.goal.most)
+// cells are what the table says of a row, but for its code and subject.
+func (r row) cells() []string {
+	limit, got, interval, foreign := "none", "–", "–", "–"
+	if r.limit.sign != "" {
+		limit = r.limit.sign + " " + r.format(r.limit.value)
 	}
-	return "≤ " + r.format(r.goal.most)
+	if r.got.n > 0 {
+		got, interval = "**"+r.format(r.got.value)+"**", r.format(r.got.low)+" – "+r.format(r.got.high)
+		foreign = fmt.Sprintf("%.0f %%", r.foreign*100)
+	}
+	return []string{limit, got, interval, strconv.Itoa(r.got.n), r.met(), foreign}
 }
 
-func (r row) interval() string { return r.format(r.got.low) + " – " + r.format(r.got.high) }
-
 func (r row) String() string {
-	return fmt.Sprintf("%s %s: %s [%s] (seen %s – %s) n=%d; goal %s: %s (%s; other programs: %.2f CPUs)", r.code, r.what, r.format(r.got.value),
-		r.interval(), r.format(r.got.least), r.format(r.got.most), r.got.n, r.limit(), r.met(), r.note, r.foreign)
+	s := fmt.Sprintf("%s %s: %s", r.code, r.what, strings.Join(r.cells(), " | "))
+	if r.got.n > 0 {
+		s += fmt.Sprintf(" (seen %s – %s; %s)", r.format(r.got.least), r.format(r.got.most), r.note)
+	}
+	return s
 }
 
 // Formats of a row's figures.
@@ -58,12 +62,13 @@ func (r row) String() string {
 func ratio(v float64) string   { return strconv.FormatFloat(v, 'f', 3, 64) }
 func percent(v float64) string { return strconv.FormatFloat(v*100, 'f', 1, 64) + " % of a CPU" }
 func plain(v float64) string   { return strconv.FormatFloat(v, 'f', -1, 64) }
+func octets(v float64) string  { return strconv.FormatFloat(v, 'f', 0, 64) + " B" }
 
 func nanoseconds(v float64) string {
 	for _, u := range []struct {
 		ns   float64
 		name string
-	}{{1e6, "ms"}, {1e3, "µs"}} {
+	}{{1e9, "s"}, {1e6, "ms"}, {1e3, "µs"}} {
 		if v >= u.ns {
 			return strconv.FormatFloat(v/u.ns, 'g', 3, 64) + " " + u.name
 		}
@@ -73,16 +78,17 @@ func nanoseconds(v float64) string {
 
 // table is the outcome of a whole run.
 type table struct {
+	commit     string
 	rows       []row
 	conditions []string
 }
 
 func (t table) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s.\n\n", time.Now().UTC().Format("2 January 2006, 15:04 UTC"))
+	fmt.Fprintf(&b, "Measured %s at commit %s.\n\n", time.Now().UTC().Format("2 January 2006, 15:04 UTC"), t.commit)
 	b.WriteString("| goal | what | limit | measured | 95 % interval | n | | others' CPU |\n|---|---|---:|---:|---:|---:|---|---:|\n")
 	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | **%s** | %s | %d | %s | %.0f %% |\n", r.code, r.what, r.limit(), r.format(r.got.value), r.interval(), r.got.n, r.met(), r.foreign*100)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.code, r.what, strings.Join(r.cells(), " | "))
 	}
 	b.WriteString("\n")
 	for _, c := range t.conditions {
@@ -92,7 +98,7 @@ func (t table) markdown() string {
 	seen := map[string]bool{}
 	for _, r := range t.rows {
 		line := fmt.Sprintf("- %s: %s", r.code, strings.Join(r.how, " "))
-		if !seen[line] {
+		if r.how != nil && !seen[line] {
 			seen[line] = true
 			fmt.Fprintf(&b, "%s (%s)\n", line, r.note)
 		}

@@ -13,7 +13,9 @@ import (
 
 	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/internal/proc"
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/targets"
 )
 
 // Overhead is about what a trial takes beside its warm-up and measure phase; benchmarks/README.md has the measurement.
@@ -24,6 +26,20 @@ type Lab struct {
 	awake *awake
 	// Started, if not nil, is told the processes of each trial as the lab sees them: for tests that kill them.
 	Started func(pids map[string]int)
+	// Sampled, if not nil, is told of each trial what became of the first requests of its measure phase, and of those its
+	// server handled at all, of a server that is ours: for tests that know the answer.
+	Sampled func([]loadgen.Sample, []targets.Sample)
+}
+
+// samplesMax bounds what Sampled is told of each side: about 15 MB of messages.
+const samplesMax = 100_000
+
+// samples is how many requests the parts are to remember.
+func (l *Lab) samples() int {
+	if l.Sampled == nil {
+		return 0
+	}
+	return samplesMax
 }
 
 // Close ends the keep-awake loops. Twice is fine.

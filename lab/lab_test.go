@@ -1,11 +1,16 @@
 package lab
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sockbench/sockbench/internal/quiet"
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/unit"
@@ -59,6 +64,27 @@ func run(t *testing.T, l *Lab, warmup, duration time.Duration, knobs ...string) 
 	return results.Record{}
 }
 
+// A trial that its target's network cannot carry, which a plan holds where "all" brought the target, fails alone.
+func TestUnfit(t *testing.T) {
+	p, err := plan.New("test", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{{Knob: "target", Levels: []plan.Level{"all"}}, {Knob: "write", Levels: []plan.Level{"cork"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l Lab
+	defer l.Close()
+	for _, trial := range p.Block(0, 0) {
+		if trial.Cell["target"] != "udp" {
+			continue
+		}
+		r, err := l.Run(t.Context(), trial)
+		if err != nil || r.Metrics != nil || r.Stage != "start" || !strings.Contains(r.Error, "write single") {
+			t.Errorf("%v, stage %q, error %q, metrics %v", err, r.Stage, r.Error, r.Metrics != nil)
+		}
+		return
+	}
+	t.Error("all brings no udp")
+}
+
 // Every model, measured end to end: both sides are accounted for, and the two agree on what happened.
 func TestTrial(t *testing.T) {
 	var l Lab
@@ -84,4 +110,35 @@ func TestTrial(t *testing.T) {
 			t.Errorf("%s: machine %+v", target, m.Machine)
 		}
 	}
+}
+
+// 8,000 connections that are only there cost the 16 beside them no request, and what is measured of sockets is about
+// those 16.
+func TestHold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens 8,000 connections; run without -short")
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	hold := min(8000, int(limit.Cur)-200)
+	var l Lab
+	defer l.Close()
+	m := run(t, &l, 50*time.Millisecond, 200*time.Millisecond, "hold", fmt.Sprint(hold), "TCP_NODELAY", "on").Metrics
+	if m.Connections.Held != (loadgen.Held{Asked: hold, Attained: hold}) || m.Connections.Attained != 16 || m.Connections.Served != 16 || len(m.Errors) > 0 {
+		t.Errorf("connections %+v, errors %v", m.Connections, m.Errors)
+	}
+	if m.Completed != m.Offered || m.Completed < 100 || m.Handled.Accepts != int64(hold+16) || m.Server.Files < hold+16 {
+		t.Errorf("completed %d of %d; the server accepted %d connections and had %d files open", m.Completed, m.Offered, m.Handled.Accepts, m.Server.Files)
+	}
+	if m.Client.MaxRSS > 100<<20 || m.Server.MaxRSS > 100<<20 {
+		t.Errorf("the client took %d MiB, the server %d MiB", m.Client.MaxRSS>>20, m.Server.MaxRSS>>20)
+	}
+	for _, a := range m.Client.Applied {
+		if a.Option == "TCP_NODELAY" && a.Sockets != 16 {
+			t.Errorf("an option is said to be on %d of the client's sockets", a.Sockets)
+		}
+	}
+	t.Logf("client %d MiB, server %d MiB, %.0f requests per second", m.Client.MaxRSS>>20, m.Server.MaxRSS>>20, m.Throughput)
 }

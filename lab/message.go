@@ -51,6 +51,8 @@ type Done struct {
 	Histograms map[string]string `json:"histograms,omitempty"`
 	Server     *targets.Result   `json:"server,omitempty"`
 	Side       results.Side      `json:"side"`
+	Requests   []loadgen.Sample  `json:"requests,omitempty"` // of the client, if its Place asked for samples
+	Served     []targets.Sample  `json:"served,omitempty"`   // of the server, if its Place did
 }
 
 // lineMax bounds one message: a result with all its histograms takes some 100 KiB.

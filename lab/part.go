@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -111,7 +112,7 @@ func finish(c *channel, srv targets.Server, side results.Side, before map[string
 	r := srv.Result()
 	side.Sockets = r.Sockets
 	side.Net = machine.Changed(before, machine.Network())
-	return c.send(Message{Done: &Done{Server: &r, Side: side}})
+	return c.send(Message{Done: &Done{Server: &r, Side: side, Served: r.Samples}})
 }
 
 // sample measures what a server uses in the measure phase: this process, or the given ones if there are any.
@@ -122,6 +123,7 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		began, u0, err := usage(pids)
 		clock.Sleep(w.End)
 		ended, u1, err1 := usage(pids)
+		open, most := proc.Files(append(pids(), os.Getpid()))
 		if err = errors.Join(err, err1); err != nil {
 			out <- results.Side{}
 			return
@@ -132,7 +134,9 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		if scale > 1.25 || scale < 0.8 {
 			scale = 0
 		}
-		out <- side(u0, u1, scale)
+		s := side(u0, u1, scale)
+		s.Files, s.FilesMax = open, most
+		out <- s
 	}()
 	return out
 }
@@ -197,7 +201,8 @@ func load(c *channel) error {
 		if err != nil {
 			return err
 		}
-		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s}})
+		requests, _ := l.Samples()
+		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s, Requests: requests}})
 	}
 }
 

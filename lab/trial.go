@@ -22,10 +22,15 @@ const (
 	slack       = 5 * time.Second  // for a machine that is busy
 	lead        = 2 * time.Millisecond
 	closedDrain = 250 * time.Millisecond
+	bulkDrain   = 5 * time.Second // of requests that never time out: blocks, many under way
 )
 
 // drainTime is the longest drain: in a closed loop hardly anything is under way, in an open one a whole backlog may be.
+// It ends as soon as nothing is under way.
 func drainTime(s loadgen.Spec) time.Duration {
+	if s.RequestTimeout == 0 {
+		return bulkDrain
+	}
 	if s.OpenLoop() {
 		return time.Duration(s.RequestTimeout)
 	}
@@ -48,6 +53,10 @@ func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
 	entry, err := targets.Find(t.Spec.Target.Target.Model)
 	if err != nil {
 		return rec, err
+	}
+	if err := t.Spec.Unfit(); err != nil {
+		rec.Error, rec.Stage = err.Error(), "start"
+		return rec, nil
 	}
 	g, err := choose(t.Spec)
 	if err != nil {
@@ -85,11 +94,11 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	if l.Started != nil {
 		l.Started(map[string]int{serverPart: server.part.PID(), clientPart: client.part.PID()})
 	}
-	addr, err := server.begin(ctx, rec.Spec, rec.Seed)
+	addr, err := server.begin(ctx, rec.Spec, rec.Seed, l.samples())
 	if err != nil {
 		return err
 	}
-	if err := client.connect(ctx, rec.Spec, addr, rec.Seed, max(len(g.cpus[plan.Client]), 1)); err != nil {
+	if err := client.connect(ctx, rec.Spec, loadgen.Place{To: addr, Seed: rec.Seed, Threads: max(len(g.cpus[plan.Client]), 1), Samples: l.samples()}); err != nil {
 		return server.blamed(err)
 	}
 
@@ -124,6 +133,9 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	if !entry.Foreign {
 		m.Server.CPUUser, m.Server.CPUSystem = seen.user, seen.system
 		m.Handled = results.Handled{Result: *served.Done.Server}
+	}
+	if l.Sampled != nil {
+		l.Sampled(loaded.Done.Requests, served.Done.Served)
 	}
 	m.Machine.Namespace = namespace(room.Isolation())
 	attribute(m, g, seen)
@@ -293,8 +305,8 @@ func (p *party) blamed(err error) error {
 }
 
 // begin starts the target and returns where it listens.
-func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64) (string, error) {
-	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Listen: "tcp://127.0.0.1:0", Expect: int(s.Load.Connections), Seed: seed}}}); err != nil {
+func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64, samples int) (string, error) {
+	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Expect: s.Load.Total(), Seed: seed, Samples: samples}}}); err != nil {
 		return "", &stageError{"serve", err}
 	}
 	m, err := p.await(ctx, "serve", serveLimit, nil)
@@ -308,15 +320,14 @@ func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64) (string, er
 }
 
 // connect lets the client connect everything.
-func (p *party) connect(ctx context.Context, s plan.Spec, addr string, seed uint64, threads int) error {
-	trace, err := loadgen.ReadTrace(s.Load)
-	if err != nil {
+func (p *party) connect(ctx context.Context, s plan.Spec, place loadgen.Place) (err error) {
+	if place.Trace, err = loadgen.ReadTrace(s.Load); err != nil {
 		return &stageError{"connect", err}
 	}
-	if err := p.send(Message{Load: &Load{s.Load, loadgen.Place{To: addr, Seed: seed, Threads: threads, Trace: trace}}}); err != nil {
+	if err := p.send(Message{Load: &Load{s.Load, place}}); err != nil {
 		return &stageError{"connect", err}
 	}
-	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(1+s.Load.Connections/512) + slack
+	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(2+s.Load.Total()/512) + slack
 	m, err := p.await(ctx, "connect", limit, nil)
 	if err == nil && m.Ready == nil {
 		err = &stageError{"connect", errors.New("the client did not say that it is connected")}

@@ -3,9 +3,6 @@ package loadgen
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,40 +13,15 @@ import (
 // inFlight bounds the connects under way at one time, so that a large load does not overflow its own server's backlog.
 const inFlight = 512
 
-// address resolves "tcp://host:port".
-func address(to string) (unix.Sockaddr, int, error) {
-	hostport, ok := strings.CutPrefix(to, "tcp://")
-	if !ok {
-		if strings.Contains(to, "://") {
-			return nil, 0, fmt.Errorf("address %s: only tcp:// is known", to)
-		}
-		hostport = to
-	}
-	resolved, err := net.ResolveTCPAddr("tcp", hostport)
-	if err != nil {
-		return nil, 0, fmt.Errorf("address %s: %w; write tcp://HOST:PORT", to, err)
-	}
-	ap := resolved.AddrPort()
-	if ap.Port() == 0 {
-		return nil, 0, fmt.Errorf("address %s has no port: write tcp://HOST:PORT", to)
-	}
-	if !ap.Addr().IsValid() || ap.Addr().IsUnspecified() {
-		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
-	}
-	if ip := ap.Addr().Unmap(); ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(ap.Port()), Addr: ip.As4()}, unix.AF_INET, nil
-	}
-	return &unix.SockaddrInet6{Port: int(ap.Port()), Addr: ap.Addr().As16()}, unix.AF_INET6, nil
-}
-
 // dialer opens the connections of a load: non-blocking, at most inFlight under way.
 type dialer struct {
-	to      unix.Sockaddr
-	family  int
-	timeout int64
+	address
+	sources sources
 	dgram   bool
+	timeout int64
 	tally   *sockopt.Tally
 	connect quantity
+	quiet   bool // the connections are only to be there
 	errors  [errorKinds]int64
 	last    error // the last failure, to say what happened when nothing connects
 	fds     []int // connected
@@ -69,19 +41,33 @@ func (d *dialer) dial(ctx context.Context, n int) error {
 		}
 	}()
 	events := make([]unix.EpollEvent, inFlight)
+	stuck := int64(never) // since when a unix socket's queue is full: such a connect does not wait by itself
 	for started := 0; started < n || len(began) > 0; {
-		for ; started < n && len(began) < inFlight; started++ {
-			fd, err := d.start(ep)
-			if err != nil {
+		for started < n && len(began) < inFlight {
+			now := clock.Now()
+			fd, err := d.start(ep, min(now, stuck))
+			if err == errQueue {
+				if stuck = min(stuck, now); now-stuck < d.timeout {
+					break
+				}
+				err = unix.ETIMEDOUT
+			}
+			if started++; err != nil {
 				d.fail(err)
-			} else if fd >= 0 {
-				began[fd] = clock.Now()
+				continue
+			}
+			if stuck = never; fd >= 0 {
+				began[fd] = now
 			}
 		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		k, err := unix.EpollWait(ep, events, 10)
+		wait := 10
+		if stuck < never {
+			wait = 1
+		}
+		k, err := unix.EpollWait(ep, events, wait)
 		if err != nil && err != unix.EINTR {
 			return fmt.Errorf("epoll_wait: %w", err)
 		}
@@ -102,15 +88,14 @@ func (d *dialer) dial(ctx context.Context, n int) error {
 	return nil
 }
 
-// start begins one connect and returns its descriptor, or -1 when it is already done.
-func (d *dialer) start(ep int) (int, error) {
-	at := clock.Now()
+// start begins one connect and returns its descriptor, or -1 when it is already done. It counts from then on.
+func (d *dialer) start(ep int, then int64) (int, error) {
 	fd, up, err := d.begin()
 	if err != nil {
 		return -1, err
 	}
 	if up {
-		d.opened(fd, clock.Now()-at)
+		d.opened(fd, clock.Now()-then)
 		return -1, nil
 	}
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)}); err != nil {
@@ -120,25 +105,40 @@ func (d *dialer) start(ep int) (int, error) {
 	return fd, nil
 }
 
-// begin makes a socket and begins to connect it; up: it is connected already.
+// begin makes a socket and begins to connect it; up: it is connected already. Any thread may call it; it allocates
+// nothing and does not wait. Where the ports of one source have run out it goes on with the next.
 func (d *dialer) begin() (fd int, up bool, err error) {
-	kind := unix.SOCK_STREAM
-	if d.dgram {
-		kind = unix.SOCK_DGRAM
+	for range d.sources.from {
+		from, n := d.sources.take()
+		if fd, up, err = d.beginFrom(from); err != unix.EADDRNOTAVAIL {
+			break
+		}
+		d.sources.exhausted(n)
 	}
-	if fd, err = unix.Socket(d.family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+	return fd, up, err
+}
+
+func (d *dialer) beginFrom(from *rawAddr) (fd int, up bool, err error) {
+	if fd, err = unix.Socket(d.family, d.kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, false, err
 	}
 	d.tally.Fresh(fd)
-	switch err := unix.Connect(fd, d.to); err {
-	case nil:
-		return fd, true, nil
-	case unix.EINPROGRESS:
-		return fd, false, nil
-	default:
-		unix.Close(fd)
-		return -1, false, err
+	if err = d.sources.bind(fd, from); err == nil {
+		switch errno := connect(fd, &d.to); {
+		case errno == 0:
+			return fd, true, nil
+		case errno == unix.EINPROGRESS:
+			return fd, false, nil
+		case errno == unix.EAGAIN && d.network == onUnix:
+			err = errQueue
+		case errno == unix.EAGAIN: // of udp, which has its port before it has its other end
+			err = unix.EADDRNOTAVAIL
+		default:
+			err = errno
+		}
 	}
+	unix.Close(fd)
+	return -1, false, err
 }
 
 // outcomeOf is what the kernel decided about a connect, once its socket is writable.
@@ -165,9 +165,15 @@ func (d *dialer) finish(ep, fd int, took int64) {
 }
 
 func (d *dialer) opened(fd int, took int64) {
-	d.connect.record(took)
-	d.tally.Opened(fd)
 	d.fds = append(d.fds, fd)
+	if d.quiet {
+		d.tally.Again(fd)
+		return
+	}
+	d.tally.Opened(fd)
+	if !d.dgram { // nobody answered
+		d.connect.record(took)
+	}
 }
 
 func (d *dialer) fail(err error) {

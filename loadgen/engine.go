@@ -19,7 +19,9 @@ const (
 // EngineKind is one entry of Engines: one way in which a client may wait for its sockets and move bytes.
 type EngineKind struct {
 	Name, Doc string
-	Tasks     bool // a goroutine or thread per connection: nothing can spin for the next due send without taking their CPU
+	Tasks     bool         // a goroutine or thread per connection: nothing can spin for the next due send without taking their CPU
+	Threads   bool         // of Tasks: a thread
+	check     func() error // whether it works here; nil: everywhere
 	open      func(e *engine) (mover, error)
 }
 

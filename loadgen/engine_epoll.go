@@ -5,8 +5,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sockbench/sockbench/wire"
 )
 
 var epollKind = EngineKind{
@@ -21,14 +19,15 @@ const (
 )
 
 type epoll struct {
-	*engine
+	output
 	ep, wake int
 	events   []unix.EpollEvent
-	in, out  []byte
+	in       []byte
 }
 
 func openEpoll(e *engine) (mover, error) {
-	m := &epoll{engine: e, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen), out: make([]byte, bufferLen)}
+	m := &epoll{output: output{engine: e, buf: make([]byte, bufferLen)}, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen)}
+	m.output.arm = m.arm
 	var err error
 	if m.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -118,8 +117,19 @@ func (m *epoll) handle(k int) (stopped bool) {
 	if what&unix.EPOLLOUT != 0 && m.conns[i].armed {
 		m.flush(i)
 	}
-	if what&^unix.EPOLLOUT != 0 {
-		m.readable(i)
+	if what&^unix.EPOLLOUT == 0 || m.conns[i].fd < 0 {
+		return false
+	}
+	n, errno := read(m.conns[i].fd, m.in)
+	switch {
+	case errno == unix.EAGAIN, errno == unix.EINTR:
+	case errno == 0 && (n > 0 || m.flows != nil):
+		m.take(i, m.in[:n])
+	case m.visits != nil && m.peerClosed(i):
+	case errno != 0:
+		m.lose(i, kindOf(errno))
+	default:
+		m.lose(i, errEOF)
 	}
 	return false
 }
@@ -130,84 +140,22 @@ func (m *epoll) send(i int32) {
 	if c.state == dead || c.armed || m.visits != nil && !m.standing(i) {
 		return
 	}
-	m.flush(i)
-}
-
-// flush writes as much as the socket takes.
-func (m *epoll) flush(i int32) {
-	c := &m.conns[i]
-	together := m.pipes != nil && m.flows == nil && m.manner == single
-	for {
-		switch {
-		case c.armed:
-			if !m.write(i, &c.cut.out) {
-				return
-			}
-			m.arm(i, false)
-		case together && m.several(i):
-		case !m.lay(i, &m.frame) || !m.write(i, &m.frame):
-			return
-		case m.pipes == nil:
-			return
-		}
-		if c.fd < 0 {
-			return
-		}
+	if m.pipes != nil || m.manner != single {
+		m.flush(i)
+		return
 	}
-}
-
-// several writes all requests that wait, in one call, and says whether there were some that fit.
-func (m *epoll) several(i int32) bool {
-	c := &m.conns[i]
-	b, n := m.gather(i, m.out)
-	if n == 0 {
-		return false
+	// What follows is flush and write for nearly all there is to write, at two calls' depth: behind a system call every
+	// return is mispredicted.
+	if !m.lay(i, &m.frame) {
+		return
 	}
-	took, err := write(c.fd, b)
-	switch {
-	case err == unix.EAGAIN, err == unix.EINTR:
-		took = 0
-	case err != nil:
-		m.lose(i, kindOf(err))
-		return true
-	}
-	m.sent += int64(took)
-	if took < len(b) {
-		m.scatter(i, n, int64(took), &c.keep().out)
-		m.arm(i, true)
-	}
-	return true
-}
-
-// write writes f, and says whether all of it has gone.
-func (m *epoll) write(i int32, f *wire.Frame) bool {
-	c := &m.conns[i]
-	for f.Left() > 0 {
-		n, err := m.manner.write(c.fd, f, m.out)
-		if err == unix.EINTR {
-			continue
-		}
-		if err == unix.EAGAIN {
-			if !c.armed {
-				c.keep().out, m.frame = m.frame, c.cut.out // swapped: neither loses its buffer
-				m.arm(i, true)
-			}
-			return false
-		}
-		if err != nil {
-			m.lose(i, kindOf(err))
-			return false
-		}
+	if n, errno := write(c.fd, m.frame.Next(m.buf)); errno == 0 {
 		m.sent += int64(n)
-		f.Wrote(n)
+		m.frame.Wrote(n)
 	}
-	if m.manner == corked {
-		if err := cork(c.fd, 0); err != nil {
-			m.lose(i, kindOf(err))
-			return false
-		}
+	if m.frame.Left() > 0 {
+		m.write(i, &m.frame)
 	}
-	return true
 }
 
 // arm watches for writability, or no longer.
@@ -220,28 +168,6 @@ func (m *epoll) arm(i int32, on bool) {
 	}
 	if err := unix.EpollCtl(m.ep, unix.EPOLL_CTL_MOD, int(c.fd), &unix.EpollEvent{Events: events, Fd: i}); err != nil {
 		m.lose(i, errOther)
-	}
-}
-
-// readable reads once.
-func (m *epoll) readable(i int32) {
-	c := &m.conns[i]
-	if c.fd < 0 {
-		return
-	}
-	n, err := read(c.fd, m.in)
-	switch {
-	case err == unix.EAGAIN, err == unix.EINTR:
-	case err != nil:
-		if !m.ended(i) {
-			m.lose(i, kindOf(err))
-		}
-	case n == 0 && m.flows == nil:
-		if !m.ended(i) {
-			m.lose(i, errEOF)
-		}
-	default:
-		m.take(i, m.in[:n])
 	}
 }
 

@@ -52,6 +52,9 @@ func (p *pipe) oldest(armed bool) int32 {
 	return p.conns[p.first]
 }
 
+// youngest is the request that was written last. There must be one.
+func (p *pipe) youngest() int32 { return *p.nth(p.n - p.unsent - 1) }
+
 // pop takes the oldest away.
 func (p *pipe) pop() {
 	if p.first++; p.first == len(p.conns) {

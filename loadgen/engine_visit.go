@@ -96,8 +96,8 @@ func (e *engine) answered(k int32, now int64) {
 	}
 }
 
-// ended says that the peer has closed connection i, and whether that was what it waited for.
-func (e *engine) ended(i int32) bool {
+// peerClosed says that the peer has closed connection i, and whether that was what it waited for.
+func (e *engine) peerClosed(i int32) bool {
 	if e.conns[i].state != closing {
 		return false
 	}

@@ -18,11 +18,13 @@ const (
 	errNoConnection
 	errRefused
 	errConnectTimeout
+	errQueueFull
 	errNoPort
 	errDescriptors
 	errUnreachable
 	errReadTimeout
 	errCloseTimeout
+	errHeldClosed
 	errOther
 	errorKinds
 )
@@ -30,19 +32,30 @@ const (
 var errorNames = [errorKinds]string{
 	errEOF: "closed by the server", errReset: "reset", errProtocol: "protocol", errSize: "wrong reply size",
 	errUnasked: "reply to nothing asked", errNoConnection: "no connection left", errRefused: "connect: refused",
-	errConnectTimeout: "connect: timed out", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
+	errConnectTimeout: "connect: timed out", errQueueFull: "connect: the server's queue is full", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
 	errUnreachable: "connect: unreachable", errReadTimeout: "read: timed out",
-	errCloseTimeout: "close: timed out", errOther: "other",
+	errCloseTimeout: "close: timed out", errHeldClosed: "held connection closed",
+	errOther: "other",
 }
+
+// errReceiveTimeout is what a blocking read says when SO_RCVTIMEO has passed.
+var errReceiveTimeout = errors.New("SO_RCVTIMEO has passed")
+
+// errQueue says that a unix socket's queue is full: a connect that is not to wait fails, and is worth another try.
+var errQueue = errors.New("the server's queue of connections is full")
 
 func kindOf(err error) errorKind {
 	switch {
+	case errors.Is(err, errReceiveTimeout):
+		return errReadTimeout
 	case errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return errReset
-	case errors.Is(err, unix.ECONNREFUSED):
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT): // a unix socket that is not there
 		return errRefused
 	case errors.Is(err, unix.ETIMEDOUT):
 		return errConnectTimeout
+	case errors.Is(err, errQueue):
+		return errQueueFull
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return errNoPort
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):

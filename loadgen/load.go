@@ -19,7 +19,7 @@ import (
 func (s *Spec) Check() error {
 	var errs []error
 	bad := func(err error) { errs = append(errs, err) }
-	if _, err := findWorkload(s.Workload); err != nil {
+	if _, err := FindWorkload(s.Workload); err != nil {
 		bad(err)
 	}
 	if _, err := findEngine(s.Engine); err != nil {
@@ -33,26 +33,23 @@ func (s *Spec) Check() error {
 	} else if mean, sets := s.Arrivals.SetsRate(); sets && s.Rate != 0 && s.Rate != mean {
 		bad(fmt.Errorf("arrivals %s set the rate themselves: rate %s cannot be asked for beside them", s.Arrivals, s.Rate))
 	}
-	if s.Think > 0 && s.OpenLoop() {
-		bad(errors.New("think acts in a closed loop only, where no schedule says when requests are due"))
+	for _, c := range s.Clashes() {
+		bad(errors.New(c.Says))
 	}
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {
 		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
-		if s.Write == "split" && s.Request == 1 && f.Name != "length" {
-			bad(errors.New("write split needs a request of at least 2 bytes"))
-		}
 	}
 	for _, c := range []struct {
 		ok   bool
 		says string
 	}{
 		{s.Connections >= 1, "connections must be at least 1"},
-		{s.Connections <= 1_000_000, "connections must be at most 1000000"},
+		{s.Connections <= 1_000_000 && s.Hold <= 1_000_000, "connections and hold must be at most 1000000"},
 		{s.Duration > 0, "duration must be longer than 0"},
 		{s.ConnectTimeout > 0, "connect_timeout must be longer than 0"},
-		{s.Pipeline <= maxPipeline, "pipeline must be at most 1024"},
+		{s.Pipeline <= MaxPipeline, "pipeline must be at most 1024"},
 	} {
 		if !c.ok {
 			bad(errors.New(c.says))
@@ -61,20 +58,19 @@ func (s *Spec) Check() error {
 	return errors.Join(errs...)
 }
 
-// maxPipeline is the most requests that a connection carries at one time.
-const maxPipeline = 1024
-
 // Load is a connected load: Connect, Run once, Close. Not concurrent.
 type Load struct {
 	spec     Spec
 	place    Place
 	workload *Workload
 	engine   *EngineKind
-	cpus     int // that engines may use
+	cpus     int   // that engines may use
+	crew     *crew // of an engine that has tasks
 	codec    wire.Codec
 	matched  bool
 	tally    *sockopt.Tally
 	dial     dialer
+	held     []int // connections that are only to be there
 	samples  []Sample
 	dropped  int64
 }
@@ -84,9 +80,15 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	to, family, err := address(p.To)
+	if err := s.CheckFiles(); err != nil {
+		return nil, err
+	}
+	to, err := resolve(p.To)
 	if err != nil {
 		return nil, err
+	}
+	if c := s.ClashesOn(to.network); len(c) > 0 {
+		return nil, fmt.Errorf("address %s: %s", p.To, c[0].Says)
 	}
 	f, err := wire.Find(string(s.Framing))
 	if err != nil {
@@ -94,32 +96,46 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	}
 	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
 	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
-	if l.workload, err = findWorkload(s.Workload); err != nil {
+	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err
 	}
 	if l.engine, err = findEngine(s.Engine); err != nil {
 		return nil, err
+	}
+	if l.engine.check != nil {
+		if err := l.engine.check(); err != nil {
+			return nil, fmt.Errorf("engine %s: %w", l.engine.Name, err)
+		}
 	}
 	l.cpus = max(p.Threads, 1)
 	if p.Threads = min(l.cpus, int(s.Connections)); l.engine.Tasks {
 		p.Threads = 1
 	}
 	l.place = p
-	l.dial = dialer{to: to, family: family, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	l.dial = dialer{address: to, dgram: to.network == onUDP, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	if err := l.dial.sources.open(&to, s.Source, l.tally); err != nil {
+		return nil, fmt.Errorf("connect %s: %w", p.To, err)
+	}
 	connections := int(s.Connections)
 	if l.workload.Brief {
 		connections = 1 // to see whether somebody is there
 	}
-	if err := l.dial.dial(ctx, connections); err != nil {
+	if err = l.openHeld(ctx); err == nil {
+		err = l.dial.dial(ctx, connections)
+	}
+	if err == nil && len(l.dial.fds) == 0 {
+		err = fmt.Errorf("none of %d connections came about: %w", connections, l.dial.last)
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("connect %s: %w", p.To, err)
 	}
-	if len(l.dial.fds) == 0 {
-		return nil, fmt.Errorf("connect %s: none of %d connections came about: %w", p.To, connections, l.dial.last)
-	}
 	if l.workload.Brief {
-		l.Close()
+		l.closeOwn()
 		l.dial.connect, l.dial.fds = newQuantity(), slices.Repeat([]int{-1}, int(s.Connections))
+	}
+	if l.engine.Tasks {
+		l.crew = newCrew(len(l.dial.fds), l.engine.Threads)
 	}
 	return l, nil
 }
@@ -183,11 +199,16 @@ func (l *Load) result(engines []*engine) (Result, error) {
 	for k, n := range l.dial.errors {
 		rec.errors[k] += n
 	}
+	var err error
+	if rec.errors[errHeldClosed], err = l.lostHeld(); err != nil {
+		return Result{}, fmt.Errorf("look at the held connections: %w", err)
+	}
 	r, err := rec.result()
 	if err != nil {
 		return r, err
 	}
-	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1}
+	r.Connections = Connections{Asked: int(l.spec.Connections), Attained: len(l.dial.fds), MinCompleted: -1,
+		Held: Held{Asked: int(l.spec.Hold), Attained: len(l.held)}}
 	for _, e := range engines {
 		r.BacklogEnd += e.backlog
 		r.SentBytes += e.sentIn
@@ -217,13 +238,22 @@ func (l *Load) Samples() (s []Sample, dropped int64) { return l.samples, l.dropp
 
 // Close takes the last look at the sockets and closes them. Twice is fine.
 func (l *Load) Close() error {
+	if l.crew != nil {
+		l.crew.dismiss()
+	}
+	l.closeOwn()
+	l.closeHeld()
+	return nil
+}
+
+// closeOwn closes all but the held connections.
+func (l *Load) closeOwn() {
 	for _, fd := range l.dial.fds {
 		if fd >= 0 {
 			l.closeConn(fd)
 		}
 	}
 	l.dial.fds = nil
-	return nil
 }
 
 func (l *Load) closeConn(fd int) {

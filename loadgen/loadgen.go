@@ -3,6 +3,7 @@
 package loadgen
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -19,6 +20,8 @@ type Spec struct {
 	Think          unit.Duration     `json:"think,omitzero"` // closed loop: from a reply to when the next request is meant to leave
 	Arrivals       Arrivals          `json:"arrivals"`
 	Dispatch       unit.Word         `json:"dispatch"`
+	Hold           unit.Count        `json:"hold,omitzero"`    // further connections, which stay open and carry nothing
+	Source         []netip.Addr      `json:"source,omitempty"` // connections come from these in turn; nil: from where the kernel chooses
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
 	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1
@@ -98,6 +101,7 @@ type Connections struct {
 	Attained     int   `json:"attained"`
 	Served       int   `json:"served"`        // completed at least one request in the measure phase
 	MinCompleted int64 `json:"min_completed"` // of the connection that completed fewest
+	Held         Held  `json:"held,omitzero"` // beside them
 }
 
 // Quantity is one latency in nanoseconds. A percentile that the count does not support is nil.

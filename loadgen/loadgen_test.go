@@ -165,80 +165,6 @@ func TestSamplesAreBounded(t *testing.T) {
 	}
 }
 
-// A reply that comes after its request timed out is counted as late, and never taken for the reply to a newer one.
-func TestLateReply(t *testing.T) {
-	s := spec()
-	s.Connections, s.RequestTimeout = 1, 20e6
-	f := &faulty{reply: func(n int, _ *wire.Message) bool {
-		if n == 10 {
-			time.Sleep(60 * time.Millisecond)
-		}
-		return true
-	}}
-	s.Warmup = 0
-	r, _ := drive(t, s, Place{To: serve(t, f)}, 250*time.Millisecond)
-	if r.Late != 1 || r.TimedOut != 1 || r.Failed != 0 || r.Completed < 100 {
-		t.Errorf("late %d, timed out %d, failed %d, completed %d", r.Late, r.TimedOut, r.Failed, r.Completed)
-	}
-}
-
-func TestServerFaults(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		f    *faulty
-		kind errorKind
-	}{
-		{"closes", &faulty{after: func(n int, c *net.TCPConn) bool {
-			if n == 10 {
-				c.Close()
-			}
-			return n != 10
-		}}, errEOF},
-		{"resets", &faulty{after: func(n int, c *net.TCPConn) bool {
-			if n == 10 {
-				c.SetLinger(0)
-				c.Close()
-			}
-			return n != 10
-		}}, errReset},
-		{"wrong size", &faulty{reply: func(n int, m *wire.Message) bool { m.Size += int64(n / 10); return true }}, errSize},
-		{"wrong id", &faulty{reply: func(n int, m *wire.Message) bool { m.ID += uint64(n / 10); return true }}, errUnasked},
-		{"garbage", &faulty{reply: func(n int, m *wire.Message) bool { return n < 10 }, after: func(n int, c *net.TCPConn) bool {
-			if n >= 10 {
-				c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
-			}
-			return true
-		}}, errProtocol},
-		{"twice", &faulty{after: func(n int, c *net.TCPConn) bool {
-			if n == 10 {
-				b := make([]byte, 68)
-				b[3] = 64
-				c.Write(b)
-			}
-			return true
-		}}, errUnasked},
-	} {
-		for _, rate := range []unit.Rate{0, 2000} {
-			s := spec()
-			s.Connections, s.Rate, s.Warmup = 2, rate, 0
-			r, _ := drive(t, s, Place{To: serve(t, &faulty{reply: c.f.reply, after: c.f.after})}, 300*time.Millisecond)
-			got := r.Errors[errorNames[c.kind]]
-			if c.kind == errEOF { // a request that meets a closed socket makes it a reset
-				got += r.Errors[errorNames[errReset]]
-			}
-			if got != 2 {
-				t.Errorf("%s at rate %v: errors %v, want 2 of %q", c.name, rate, r.Errors, errorNames[c.kind])
-			}
-			if rate > 0 && r.Failed < 300 {
-				t.Errorf("%s: both connections are gone, and only %d of %d requests failed", c.name, r.Failed, r.Offered)
-			}
-			if r.Completed == 0 || r.Completed > 40 {
-				t.Errorf("%s at rate %v: %d completed", c.name, rate, r.Completed)
-			}
-		}
-	}
-}
-
 func TestConnectFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -250,7 +176,7 @@ func TestConnectFails(t *testing.T) {
 	if !errors.Is(err, unix.ECONNREFUSED) || !strings.Contains(err.Error(), to) {
 		t.Errorf("connect to nobody: %v", err)
 	}
-	for _, bad := range []string{"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "udp://127.0.0.1:9", "tcp://127.0.0.1:99999"} {
+	for _, bad := range []string{"", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:0", "sctp://127.0.0.1:9", "tcp://127.0.0.1:99999"} {
 		if _, err := Connect(t.Context(), spec(), Place{To: bad}); err == nil || !strings.Contains(err.Error(), "address") {
 			t.Errorf("address %q: %v", bad, err)
 		}
@@ -293,17 +219,17 @@ func TestInterrupted(t *testing.T) {
 // With no option named, every socket is as the kernel makes it: compared with one made by hand.
 func TestKernelDefaults(t *testing.T) {
 	to := serve(t, &faulty{})
-	addr, family, err := address(to)
+	addr, err := resolve(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	raw, err := unix.Socket(addr.family, addr.kind, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(raw)
-	if err := unix.Connect(raw, addr); err != nil {
-		t.Fatal(err)
+	if errno := connect(raw, &addr.to); errno != 0 {
+		t.Fatal(errno)
 	}
 	want := sockopt.ReadAll(raw)
 	l, err := Connect(t.Context(), spec(), Place{To: to})
@@ -322,9 +248,22 @@ func TestKernelDefaults(t *testing.T) {
 
 // A load allocates before its window, not in it.
 func TestNoAllocation(t *testing.T) {
-	s := spec()
-	s.Duration, s.Rate = 500e6, 5000
-	l, err := Connect(t.Context(), s, Place{To: serve(t, &faulty{}), Seed: 1})
+	each(t, func(t *testing.T, engine unit.Word) {
+		for _, change := range []func(*Spec){
+			func(s *Spec) { s.Rate = 5000 },
+			func(s *Spec) { s.Pipeline = 8 },
+		} {
+			s := spec()
+			change(&s)
+			s.Engine, s.Duration = engine, 300e6
+			notAllocating(t, s)
+		}
+	})
+}
+
+func notAllocating(t *testing.T, s Spec) {
+	f := &faulty{}
+	l, err := Connect(t.Context(), s, Place{To: serve(t, f), Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +280,7 @@ func TestNoAllocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := after.Mallocs - before.Mallocs; n > 100 {
-		t.Errorf("%d allocations while %d requests ran", n, r.Completed)
+		t.Errorf("pipeline %d: %d allocations while %d requests ran", s.Pipeline, n, r.Completed)
 	}
 }
 

@@ -12,24 +12,18 @@ const (
 	corked                 // TCP_CORK, two writes, and the cork out again
 )
 
-// write makes one write of what is left of f.
-func (m manner) write(fd int32, f *wire.Frame, buf []byte) (int, error) {
-	b := f.Next(buf)
+// pieces is what of f to write next: in one write, or where b is not nil both in one writev.
+func (m manner) pieces(f *wire.Frame, buf []byte) (a, b []byte) {
+	a = f.Next(buf)
 	if m == single {
-		return write(fd, b)
+		return a, nil
 	}
-	gone := f.Len() - f.Left()
-	if m == corked && gone == 0 {
-		if err := cork(fd, 1); err != nil {
-			return -1, err
-		}
-	}
-	first := f.Cut() - gone
+	first := f.Cut() - (f.Len() - f.Left())
 	switch {
-	case first <= 0 || first >= int64(len(b)):
-		return write(fd, b)
+	case first <= 0 || first >= int64(len(a)):
+		return a, nil
 	case m == vectored:
-		return writev(fd, b[:first], b[first:])
+		return a[:first], a[first:]
 	}
-	return write(fd, b[:first])
+	return a[:first], nil
 }

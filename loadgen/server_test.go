@@ -1,9 +1,12 @@
 package loadgen
 
 import (
+	"cmp"
 	"net"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,26 +16,32 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(quiet.Run(m)) }
 
-// faulty is a server that answers the length framing and can be told to misbehave in a known way.
+// faulty is a server that answers and can be told to misbehave in a known way.
 type faulty struct {
-	l     net.Listener
-	codec wire.Codec
-	hold  sync.RWMutex                      // write-locked: nobody is answered
-	reply func(n int, m *wire.Message) bool // may change the reply; false: say nothing. n counts the connection's requests from 1.
-	after func(n int, c *net.TCPConn) bool  // after each reply; false: leave without closing here
-	wg    sync.WaitGroup
-	mu    sync.Mutex
-	conns []net.Conn
+	framing  string // "": length
+	listen   string // "": a free port of 127.0.0.1
+	params   wire.Params
+	accepted atomic.Int64
+	l        net.Listener
+	codec    wire.Codec
+	hold     sync.RWMutex                      // write-locked: nobody is answered
+	reply    func(n int, m *wire.Message) bool // may change the reply; false: say nothing. n counts the connection's requests from 1.
+	after    func(n int, c *net.TCPConn) bool  // after each reply; false: leave
+	twice    int                               // which reply is sent twice, in one piece; 0: none
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	conns    []net.Conn
 }
 
 func serve(t *testing.T, f *faulty) string {
 	t.Helper()
-	fr, err := wire.Find("length")
+	fr, err := wire.Find(cmp.Or(f.framing, "length"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.codec = fr.Server(wire.Params{})
-	if f.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	f.codec = fr.Server(f.params)
+	network, at, _ := strings.Cut(cmp.Or(f.listen, "tcp://127.0.0.1:0"), "://")
+	if f.l, err = net.Listen(network, at); err != nil {
 		t.Fatal(err)
 	}
 	f.wg.Add(1)
@@ -43,11 +52,12 @@ func serve(t *testing.T, f *faulty) string {
 			if err != nil {
 				return
 			}
+			f.accepted.Add(1)
 			f.mu.Lock()
 			f.conns = append(f.conns, c)
 			f.mu.Unlock()
 			f.wg.Add(1)
-			go f.conn(c.(*net.TCPConn))
+			go f.conn(c)
 		}
 	}()
 	t.Cleanup(func() {
@@ -59,7 +69,7 @@ func serve(t *testing.T, f *faulty) string {
 		f.mu.Unlock()
 		f.wg.Wait()
 	})
-	return "tcp://" + f.l.Addr().String()
+	return network + "://" + f.l.Addr().String()
 }
 
 // pass waits while everybody is held.
@@ -68,8 +78,9 @@ func (f *faulty) pass() {
 	defer f.hold.RUnlock()
 }
 
-func (f *faulty) conn(c *net.TCPConn) {
+func (f *faulty) conn(c net.Conn) {
 	defer f.wg.Done()
+	defer c.Close()
 	var st wire.State
 	var out wire.Frame
 	var m wire.Message // it escapes: one for the connection, not one for every request
@@ -89,19 +100,23 @@ func (f *faulty) conn(c *net.TCPConn) {
 			}
 			n++
 			f.pass()
-			m = wire.Message{ID: st.Msg.ID, Size: st.Msg.Reply}
+			m = wire.Message{ID: st.Msg.ID, Size: cmp.Or(f.params.Reply, st.Msg.Reply)}
 			if f.reply == nil || f.reply(n, &m) {
 				out.Reset()
 				f.codec.Put(&out, m)
 				for out.Left() > 0 {
-					k, err := c.Write(out.Next(buf))
+					b := out.Next(buf)
+					if n == f.twice {
+						b = append(b, b...)
+					}
+					k, err := c.Write(b)
 					if err != nil {
 						return
 					}
-					out.Wrote(k)
+					out.Wrote(min(k, int(out.Left())))
 				}
 			}
-			if f.after != nil && !f.after(n, c) {
+			if f.after != nil && !f.after(n, c.(*net.TCPConn)) {
 				return
 			}
 		}

@@ -50,7 +50,7 @@ var (
 )
 
 // Engines lists the ways to drive sockets. The first is the default.
-var Engines = []EngineKind{epollKind}
+var Engines = []EngineKind{epollKind, uringKind, netKind, blockKind}
 
 // EngineNames are the names of Engines.
 func EngineNames() []string {
@@ -59,6 +59,12 @@ func EngineNames() []string {
 		names[i] = Engines[i].Name
 	}
 	return names
+}
+
+// Tasks says whether the engine of that name has a goroutine or thread per connection.
+func Tasks(engine unit.Word) bool {
+	e, err := findEngine(engine)
+	return err == nil && e.Tasks
 }
 
 func findEngine(name unit.Word) (*EngineKind, error) {
@@ -80,7 +86,8 @@ func oneOf(knob string, word unit.Word, list []string) error {
 	return fmt.Errorf("no %s %q: choose one of %s", knob, word, strings.Join(list, ", "))
 }
 
-func findWorkload(name unit.Word) (*Workload, error) {
+// FindWorkload returns the workload of that name.
+func FindWorkload(name unit.Word) (*Workload, error) {
 	names := make([]string, len(Workloads))
 	for i := range Workloads {
 		if names[i] = Workloads[i].Name; names[i] == string(name) {

@@ -56,6 +56,15 @@ func TestErrors(t *testing.T) {
 		{[]string{"target=addr: tcp://127.0.0.1:9", "server.TCP_NODELAY=on"}, []string{"server.TCP_NODELAY=on", "leave it out"}},
 		{[]string{"target=addr: tcp://127.0.0.1:9", "cpus=server=0;client=1"}, []string{"target=addr: tcp://127.0.0.1:9,cpus=server=0;client=1", "cpus=client=1"}},
 		{[]string{"target=addr: tcp://127.0.0.1:9", "backlog=16"}, []string{"backlog=16", "leave it out"}},
+		{[]string{"target=epoll|udp", "write=single|split"}, []string{"target=udp,write=split", "write single"}},
+		{[]string{"target=udp", "TCP_NODELAY=on"}, []string{"target=udp,TCP_NODELAY=on", "acts on sockets of tcp only, and this one is of udp: leave it out"}},
+		{[]string{"target=udp|epoll", "server.backlog=7"}, []string{"target=udp,server.backlog=7", "of tcp,unix only"}},
+		{[]string{"target=udp", "request=65503|65504"}, []string{"target=udp,request=65504", "request 65504 is too large for a datagram: with framing length it is at most 65503 bytes"}},
+		{[]string{"target=udp", "framing=line", "reply=64KiB"}, []string{"target=udp,framing=line,reply=64KiB", "without an id"}},
+		{[]string{"target=udp", "request=1"}, []string{"request=1", "too small"}},
+		{[]string{"target=addr: udp://127.0.0.1:9", "write=cork"}, []string{"target=addr: udp://127.0.0.1:9,write=cork", "write single"}},
+		{[]string{"target=addr: unix:///tmp/s", "client.TCP_NODELAY=on"}, []string{"target=addr: unix:///tmp/s,client.TCP_NODELAY=on", "of unix: leave it out"}},
+		{[]string{"target=all|udp", "write=split"}, []string{"target=udp,write=split", "write single"}},
 	} {
 		_, err := New("test", 1, 1, 0, second, factors(c.knobs...))
 		if err == nil {
@@ -86,6 +95,7 @@ func TestAllowed(t *testing.T) {
 		{"SO_RCVTIMEO=1s"}, // inert on non-blocking sockets, which shows at run time
 		{"framing=fixed", "request=1", "reply=1"},
 		{"target=epoll", "service_time=50us"},
+		{"target=udp|addr: udp://127.0.0.1:9", "client.SO_RCVBUF=16KiB", "request=65503", "framing=length"}, {"target=addr: unix:///tmp/s", "client.SO_SNDBUF=64KiB", "write=split"},
 		{"cpus=server=0"}, {"target=addr: tcp://127.0.0.1:9", "cpus=client=1"}, {"target=epoll|goroutine", "backlog=16"},
 	} {
 		if _, err := New("test", 1, 1, 0, second, factors(knobs...)); err != nil {

@@ -1,11 +1,15 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/unit"
 )
 
 // expand makes the cells and judges each.
@@ -28,7 +32,7 @@ func (b *builder) expand() {
 			b.fail(false, err)
 			return
 		}
-		for _, v := range judge(b.named(c), acting, &s) {
+		for _, v := range judge(b.named(c), acting, &s, slices.Contains(b.Brought, acting["target"])) {
 			if !seen[v.text] {
 				seen[v.text] = true
 				b.fail(false, errors.New(v.text), b.place(c, v.blame)...)
@@ -85,6 +89,11 @@ func (b *builder) named(c Cell) (names []string) {
 func (b *builder) spec(c Cell) (acting Cell, s Spec, err error) {
 	s = defaults
 	s.Load.Warmup, s.Load.Duration = b.Warmup, b.Duration
+	work := cmp.Or(b.bundle(c)["workload"], c["workload"])
+	if w, err := loadgen.FindWorkload(unit.Word(work)); err == nil && w.Defaults != nil {
+		w.Defaults(&s.Load)
+		s.Target.Request, s.Target.Reply = s.Load.Request, s.Load.Reply
+	}
 	acting = Cell{}
 	for i, f := range b.Factors {
 		if f.Knob == variant {

@@ -22,7 +22,7 @@ const unset = "default"
 // and, with '-' for '_', the flag.
 type Knob struct {
 	Name, Help string
-	Default    Level              // canonical, but for "cpus", "workers" and socket options, where "default" is a level
+	Default    Level              // canonical, but for "cpus", "source", "workers" and socket options, where "default" is a level
 	Values     func() []string    // for completion and for errors; nil: any text its fields read
 	Open       bool               // Values are not all there is
 	Commas     bool               // levels may contain commas: the flag is repeated, never split
@@ -37,7 +37,7 @@ var Knobs = []Knob{
 		Help:   "the server under test: a model, all, exec: COMMAND or addr: ADDRESS",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Target} }},
 	{Name: "workload", Default: "rr", Values: workloads,
-		Help:   "what a connection does: rr sends a request and waits for its reply",
+		Help:   "what a unit of load is: " + loads(),
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Workload} }},
 	{Name: "framing", Default: "length", Values: framings,
 		Help:   "how requests and replies look in the stream",
@@ -45,6 +45,15 @@ var Knobs = []Knob{
 	{Name: "connections", Default: "16",
 		Help:   "connections that carry requests",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Connections} }},
+	{Name: "hold", Default: "0",
+		Help:   "further connections, opened before the others, that stay open and carry nothing",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Hold} }},
+	{Name: "source", Default: unset, Commas: true,
+		Help:   "addresses of this machine that connections come from in turn, as 10.0.0.2,10.0.0.3: each has some 28,000 ports toward one server",
+		Fields: func(s *Spec) []Text { return []Text{(*addresses)(&s.Load.Source)} }},
+	{Name: "pipeline", Default: "1",
+		Help:   "requests that a connection carries at one time; those that are ready together are written together",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.Pipeline} }},
 	{Name: "rate", Default: none,
 		Help:   "requests offered per second, whatever the replies do; none: a closed loop, unless the arrivals set the rate",
 		Fields: func(s *Spec) []Text { return []Text{(*offered)(&s.Load.Rate)} }},
@@ -67,7 +76,7 @@ var Knobs = []Knob{
 		Help:   "a request in one write, its head and body in two, both in one writev, or in two behind TCP_CORK",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Write} }},
 	{Name: "engine", Default: "epoll", Values: words(loadgen.EngineNames()...),
-		Help:   "how the load generator moves bytes",
+		Help:   "how the load generator moves bytes: " + engines(),
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Engine} }},
 	{Name: "pace", Default: "exact", Values: words(loadgen.Paces...), OpenLoop: true,
 		Help:   "exact polls for the next due request, cheap sleeps until then",
@@ -82,8 +91,11 @@ var Knobs = []Knob{
 		Help:   "how long a connection may take to be made",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},
 	{Name: "request_timeout", Default: "5s",
-		Help:   "how long a request may take, from when it was meant to leave",
-		Fields: func(s *Spec) []Text { return []Text{&s.Load.RequestTimeout} }},
+		Help:   "how long a request may take, from when it was meant to leave; none: for ever",
+		Fields: func(s *Spec) []Text { return []Text{(*patience)(&s.Load.RequestTimeout)} }},
+	{Name: "idle_timeout", Default: "0",
+		Help:   "a connection that carried nothing for so long is closed, and opened anew when it is needed; 0: it stays",
+		Fields: func(s *Spec) []Text { return []Text{&s.Load.IdleTimeout} }},
 	{Name: "keep_awake", Default: "on", Values: words("on", "off"),
 		Help:   "keep the CPUs in use from halting",
 		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.KeepAwake)} }},
@@ -93,6 +105,24 @@ var Knobs = []Knob{
 	{Name: "cpus", Default: unset, Commas: true,
 		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs",
 		Fields: func(s *Spec) []Text { return []Text{&s.CPUs} }},
+}
+
+// engines says what each engine is.
+func engines() string {
+	var says []string
+	for _, e := range loadgen.Engines {
+		says = append(says, e.Name+" ("+e.Doc+")")
+	}
+	return strings.Join(says, ", ")
+}
+
+// loads says what each workload is.
+func loads() string {
+	var says []string
+	for _, w := range loadgen.Workloads {
+		says = append(says, w.Name+" ("+w.Doc+")")
+	}
+	return strings.Join(says, ", ")
 }
 
 // everyModel is the level of target that stands for all built-in models.

@@ -144,6 +144,17 @@ func TestCells(t *testing.T) {
 	}
 }
 
+// A model that "all" brought and that cannot do what is asked is no reason to refuse the others: its trials fail alone.
+func TestAllBringsTheUnfitToo(t *testing.T) {
+	for _, b := range mustNew(t, 1, "target=all", "write=split|single", "TCP_NODELAY=on|default").Block(0, 0) {
+		c := b.Cell
+		unfit := c["target"] == "udp" && (c["write"] == "split" || c["TCP_NODELAY"] == "on")
+		if err := b.Spec.Unfit(); (err != nil) != unfit {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
+
 func TestAllBringsEveryBuiltInModel(t *testing.T) {
 	p := mustNew(t, 1, "target=all|addr: tcp://127.0.0.1:9")
 	var want []string
@@ -269,5 +280,28 @@ func TestPlanSurvivesJSON(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(`{"seed":1,"blocks":1,"duration":"1s","factors":[{"knob":"conections","levels":["1"]}]}`), &q); err == nil {
 		t.Error("a plan with an unknown knob was read")
+	}
+}
+
+// A workload brings what it is made of, and what is named beside it wins, wherever it stands.
+func TestWorkloadDefaults(t *testing.T) {
+	const workloads = "factors: {workload: [rr, stream-up, stream-down]}\nfixed: {request_timeout: 9s"
+	trials := append(mustParse(t, workloads+"}\n").Block(0, 0), mustParse(t, workloads+", request: 4KiB}\n").Block(0, 0)...)
+	for _, trial := range trials {
+		l, want := trial.Spec.Load, int64(64)
+		if trial.Spec.Target.Request != l.Request || trial.Spec.Target.Reply != l.Reply {
+			t.Errorf("%v: the server is told %d and %d, the load %d and %d", trial.Cell, trial.Spec.Target.Request, trial.Spec.Target.Reply, l.Request, l.Reply)
+		}
+		switch {
+		case trial.Cell["request"] == "4KiB":
+			want = 4096
+		case l.Workload == "stream-up":
+			want = 1 << 20
+		case l.Workload == "stream-down":
+			want = 16
+		}
+		if int64(l.Request) != want || l.RequestTimeout != 9*second || (l.Pipeline == 64) != (l.Workload != "rr") {
+			t.Errorf("%v: request %d, want %d; timeout %v, pipeline %d", trial.Cell, l.Request, want, l.RequestTimeout, l.Pipeline)
+		}
 	}
 }

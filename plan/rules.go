@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/wire"
@@ -21,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, splittable, connected, timeouts, openLoop, closedLoop, oneRate, inside, serverOptions, elsewhere}
+var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -29,15 +30,23 @@ type verdict struct {
 	text  string
 }
 
-// judge finds what is wrong with c, a cell of the knobs named.
-func judge(named []string, c Cell, spec *Spec) (verdicts []verdict) {
+// judge finds what is wrong with c, a cell of the knobs named. brought: its target came with "all".
+func judge(named []string, c Cell, spec *Spec, brought bool) (verdicts []verdict) {
 	entry, err := targets.Find(spec.Target.Target.Model)
 	if err != nil {
 		return []verdict{{"target", "target: " + err.Error()}}
 	}
 	s := subject{named, c, spec, entry}
+	var clashes []loadgen.Clash
 	for _, r := range rules {
 		knobs, sentence := r(s)
+		clashes = append(clashes, loadgen.Clash{Knobs: knobs, Says: sentence})
+	}
+	if !brought {
+		clashes = append(clashes, carried(spec, entry)...)
+	}
+	for _, clash := range append(clashes, spec.Load.Clashes()...) {
+		knobs, sentence := clash.Knobs, clash.Says
 		if sentence == "" {
 			continue
 		}
@@ -74,31 +83,21 @@ func sizes(s subject) ([]string, string) {
 	return nil, ""
 }
 
-func splittable(s subject) ([]string, string) {
-	if s.spec.Load.Write == "split" && s.spec.Load.Request < 2 {
-		return []string{"write", "request"}, "one byte cannot be split: make request 2 or more"
-	}
-	return nil, ""
-}
-
-func connected(s subject) ([]string, string) {
+func counts(s subject) ([]string, string) {
 	if s.spec.Load.Connections < 1 {
 		return []string{"connections"}, "at least one connection is needed"
 	}
+	if s.spec.Load.Pipeline < 1 || s.spec.Load.Pipeline > loadgen.MaxPipeline {
+		return []string{"pipeline"}, fmt.Sprintf("a connection carries 1 to %d requests at one time", loadgen.MaxPipeline)
+	}
 	return nil, ""
 }
 
-func timeouts(s subject) (knobs []string, sentence string) {
+func timeouts(s subject) ([]string, string) {
 	if s.spec.Load.ConnectTimeout == 0 {
-		knobs = append(knobs, "connect_timeout")
+		return []string{"connect_timeout"}, "nothing can be done in no time: write for example 5s"
 	}
-	if s.spec.Load.RequestTimeout == 0 {
-		knobs = append(knobs, "request_timeout")
-	}
-	if len(knobs) > 0 {
-		sentence = "nothing can be done in no time: write for example 5s"
-	}
-	return knobs, sentence
+	return nil, ""
 }
 
 func openLoop(s subject) (knobs []string, sentence string) {
@@ -116,11 +115,12 @@ func openLoop(s subject) (knobs []string, sentence string) {
 	return append([]string{"rate"}, knobs...), "it acts in an open loop only: name a rate, for example rate=20k"
 }
 
-func closedLoop(s subject) ([]string, string) {
-	if s.spec.Load.Think == 0 || !s.spec.Load.OpenLoop() {
+// pacing refuses a word about how to wait for the next due request where nobody can.
+func pacing(s subject) ([]string, string) {
+	if _, named := s.cell["pace"]; !named || s.spec.Load.Pace != "exact" || !loadgen.Tasks(s.spec.Load.Engine) {
 		return nil, ""
 	}
-	return []string{"rate", "arrivals", "think"}, "think acts in a closed loop only: leave it out, or the rate"
+	return []string{"engine", "pace"}, "to poll for the next due request would take the CPU from the connections' own threads: leave pace out"
 }
 
 // oneRate refuses a rate beside arrivals that set another one.
@@ -187,4 +187,26 @@ func elsewhere(s subject) ([]string, string) {
 		fix = "write cpus=" + CPUs{Client: client}.String()
 	}
 	return []string{"target", "cpus"}, "the server runs already, so it cannot be given CPUs: " + fix
+}
+
+// ownLoopback refuses sources that the network namespace of a built-in target's trial does not have.
+func ownLoopback(s subject) ([]string, string) {
+	if s.target.Foreign {
+		return nil, ""
+	}
+	for _, ip := range s.spec.Load.Source {
+		if !ip.IsLoopback() || !ip.Is4() {
+			return []string{"target", "source"}, fmt.Sprintf("the trial of target %s has a network of its own, without %s: write addresses of 127.0.0.0/8, or leave it out", s.target.Name, ip)
+		}
+	}
+	return nil, ""
+}
+
+// seats refuses to hold every connection that the target can serve at one time.
+func seats(s subject) ([]string, string) {
+	n := s.target.Serves(s.spec.Target)
+	if n == 0 || int(s.spec.Load.Hold) < n {
+		return nil, ""
+	}
+	return []string{"target", "workers", "hold"}, fmt.Sprintf("target %s serves %d at one time, and no connection would be left to carry requests: make hold smaller, or leave it out", s.target.Name, n)
 }

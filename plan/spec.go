@@ -5,6 +5,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,6 +180,32 @@ func (n orDefault) MarshalText() ([]byte, error) {
 // none is the level of a knob whose absence has a name.
 const none = "none"
 
+// patience is a timeout as levels write it: "none" is for ever.
+type patience unit.Duration
+
+func (p *patience) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == none {
+		*p = 0
+		return nil
+	}
+	var d unit.Duration
+	if err := d.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	if d == 0 {
+		return errors.New("nothing can be done in no time: write for example 5s, or none")
+	}
+	*p = patience(d)
+	return nil
+}
+
+func (p patience) MarshalText() ([]byte, error) {
+	if p == 0 {
+		return []byte(none), nil
+	}
+	return unit.Duration(p).MarshalText()
+}
+
 // offered is a rate as levels write it: "none" is the closed loop.
 type offered unit.Rate
 
@@ -198,4 +225,39 @@ func (r offered) MarshalText() ([]byte, error) {
 		return []byte(none), nil
 	}
 	return unit.Rate(r).MarshalText()
+}
+
+// addresses are IP addresses as levels write them: "default" is none named.
+type addresses []netip.Addr
+
+func (a *addresses) UnmarshalText(text []byte) error {
+	t := strings.TrimSpace(string(text))
+	if t == unset {
+		*a = nil
+		return nil
+	}
+	var v addresses
+	for part := range strings.SplitSeq(t, ",") {
+		ip, err := netip.ParseAddr(strings.TrimSpace(part))
+		if err != nil || ip.IsUnspecified() {
+			return fmt.Errorf("%q is no address that connections could come from: write for example 10.0.0.2, or 10.0.0.2,10.0.0.3", part)
+		}
+		if slices.Contains(v, ip) {
+			return fmt.Errorf("%s is named twice", ip)
+		}
+		v = append(v, ip)
+	}
+	*a = v
+	return nil
+}
+
+func (a addresses) MarshalText() ([]byte, error) {
+	if a == nil {
+		return []byte(unset), nil
+	}
+	var parts []string
+	for _, ip := range a {
+		parts = append(parts, ip.String())
+	}
+	return []byte(strings.Join(parts, ",")), nil
 }

@@ -41,6 +41,7 @@ var Checks = []Check{
 	{Code: tooFew, Doc: "too few requests for a percentile", Test: fewSamples},
 	{Code: "connections_missing", Doc: "not all connections could be made", Test: connectionsMissing},
 	{Code: "connections_starved", Doc: "some connections were never served", Test: connectionsStarved},
+	{Code: "open_files", Doc: "the server had as many files open as it may have", Test: openFiles},
 	{Code: "message_boundaries", Doc: "the server took reads for messages: its replies are not to what was asked", Test: messageBoundaries},
 	{Code: "option_refused", Doc: "the kernel refused a socket option", Test: options(Warn, "unsupported", "denied", "unknown")},
 	{Code: "option_capped", Doc: "a system-wide limit capped a socket option", Test: options(Warn, "capped")},
@@ -213,7 +214,11 @@ func fewSamples(r *Record) (Doubt, bool) {
 
 func connectionsMissing(r *Record) (Doubt, bool) {
 	c := r.Metrics.Connections
-	return judged(c.Attained < c.Asked, Warn, "%d of %d connections", c.Attained, c.Asked)
+	evidence := fmt.Sprintf("%d of %d connections", c.Attained, c.Asked)
+	if c.Held.Asked > 0 {
+		evidence += fmt.Sprintf(", %d of %d held ones", c.Held.Attained, c.Held.Asked)
+	}
+	return judged(c.Attained < c.Asked || c.Held.Attained < c.Held.Asked, Warn, "%s", evidence)
 }
 
 // connectionsStarved judges where every connection has its own requests to be served: an open loop that takes the
@@ -223,7 +228,19 @@ func connectionsStarved(r *Record) (Doubt, bool) {
 	if open(r) && r.Spec.Load.Dispatch != "sticky" || c.Attained == 0 {
 		return Doubt{}, false
 	}
-	return judged(c.Served < c.Attained, Note, "%d of %d connections were never served", c.Attained-c.Served, c.Attained)
+	why := ""
+	if r.Spec.Target.Target.Model == "addr" { // of other servers check open_files knows
+		why = ": the server takes fewer at one time, or it may open no more files (its ulimit -n)"
+	}
+	return judged(c.Served < c.Attained, Note, "%d of %d connections were never served%s", c.Attained-c.Served, c.Attained, why)
+}
+
+func openFiles(r *Record) (Doubt, bool) {
+	s := &r.Metrics.Server
+	if s.FilesMax == 0 {
+		return Doubt{}, false
+	}
+	return judged(s.Files >= s.FilesMax, Warn, "the server had %d files open and may have %d: it can take no more connections: allow it more, with ulimit -n or LimitNOFILE", s.Files, s.FilesMax)
 }
 
 func clipped(r *Record) (Doubt, bool) {

@@ -62,7 +62,14 @@ var cases = []struct {
 	{"few_samples", false, func(r *Record) { r.Metrics.Response = loadgen.Quantity{Count: 5} }, nil, Warn, "5 requests are too few for p50"},
 	{"few_samples", false, func(r *Record) { r.Metrics.Response.P99 = nil }, nil, Note, "p99"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Attained = 15 }, nil, Warn, "15 of 16"},
+	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 79} },
+		func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 80} }, Warn, "16 of 16 connections, 79 of 80 held ones"},
 	{"connections_starved", false, func(r *Record) { r.Metrics.Connections.Served = 1 }, nil, Note, "15 of 16"},
+	{"open_files", false, func(r *Record) { r.Metrics.Server.Files, r.Metrics.Server.FilesMax = 64, 64 },
+		func(r *Record) { r.Metrics.Server.Files, r.Metrics.Server.FilesMax = 63, 64 }, Warn, "had 64 files open and may have 64"},
+	{"connections_starved", false, func(r *Record) {
+		r.Metrics.Connections.Served, r.Spec.Target.Target.Model = 1, "addr"
+	}, nil, Note, "its ulimit -n"},
 	{"message_boundaries", false, took(2, 1020, 1000), took(2, 1002, 1000), Fail, "for 1020 messages: 1000 messages in 500 reads: 2.00 messages per read, 0.50 reads per message"},
 	{"message_boundaries", false, took(2, 997, 1000), took(2, 998, 1000), Fail, "for 997 messages"},
 	{"option_refused", false, applied(sockopt.Denied), applied(sockopt.Equal), Warn, "server TCP_NODELAY=on"},

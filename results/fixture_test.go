@@ -36,7 +36,7 @@ func fine(trial plan.Trial, rate unit.Rate) Record {
 	m := &Metrics{Result: loadgen.Result{
 		Offered: 20_000, Completed: 20_000, Scheduled: 20_000, Sent: 20_000,
 		Connections: loadgen.Connections{Asked: 16, Attained: 16, Served: 16, MinCompleted: 100},
-		Duration:    1e9, Throughput: 20_000, Engine: loadgen.EngineUse{Threads: 1, Idle: 5e8, Spin: 2e8},
+		Duration:    1e9, Throughput: 20_000, SentBytes: 20_000 * 64, RecvBytes: 20_000 * 64, Engine: loadgen.EngineUse{Threads: 1, Idle: 5e8, Spin: 2e8},
 	}}
 	r.Metrics = m
 	m.Response, r.Histograms["response"] = quantity(us, 1000)

@@ -39,12 +39,12 @@ var All = []Metric{
 		Get: measured(func(m *Metrics) (float64, bool) {
 			return float64(m.Failed+m.TimedOut+m.Unfinished) / float64(max(m.Offered, 1)), m.Offered > 0
 		})},
-	{Name: "goodput", Unit: "B/s", Doc: "bytes of requests and replies, of exchanges completed inside the measure phase, per second",
+	{Name: "goodput", Unit: "B/s", Doc: "bytes sent and received inside the measure phase, whole messages or not, per second; of workload stream-up those that arrived",
 		Get: func(r *Record) (float64, bool) {
 			if r.Metrics == nil || r.Metrics.Duration <= 0 {
 				return 0, false
 			}
-			return r.Metrics.Throughput * float64(r.Spec.Load.Request+r.Spec.Load.Reply), true
+			return float64(r.Metrics.SentBytes+r.Metrics.RecvBytes) * 1e9 / float64(r.Metrics.Duration), true
 		}},
 }
 

@@ -22,7 +22,7 @@ type Record struct {
 	Metrics    *Metrics          `json:"metrics,omitempty"`
 	Histograms map[string]string `json:"histograms,omitempty"` // by quantity ("response"): HdrHistogram V2, base64
 	Error      string            `json:"error,omitempty"`
-	Stage      string            `json:"stage,omitempty"` // what was being done when it failed: "serve", "connect", "measure"
+	Stage      string            `json:"stage,omitempty"` // what was being done when it failed: "start", "serve", "connect", "measure", "drain"
 }
 
 // Metrics is also what "load -o json" prints. CPU times and counts of Client, Server and Machine are of the measure
@@ -46,6 +46,8 @@ type Side struct {
 	Involuntary int64 `json:"involuntary_switches"`
 	MaxRSS      int64 `json:"max_rss_bytes"`
 	Threads     int   `json:"threads"`
+	Files       int   `json:"open_files,omitempty"` // of the server's process nearest to its limit, when the measure phase ended
+	FilesMax    int   `json:"open_files_max,omitempty"`
 
 	sockopt.Sockets
 	Net map[string]int64 `json:"net,omitempty"` // counters of its network namespace that changed

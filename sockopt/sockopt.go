@@ -6,6 +6,7 @@ package sockopt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,10 +27,13 @@ const (
 var phaseNames = []string{"socket", "listen", "established", "each_read"}
 
 // String names the phases, separated by commas.
-func (p Phase) String() string {
+func (p Phase) String() string { return names(uint8(p), phaseNames) }
+
+// names lists the names of the bits that are set.
+func names(bits uint8, all []string) string {
 	var names []string
-	for i, n := range phaseNames {
-		if p&(1<<i) != 0 {
+	for i, n := range all {
+		if bits&(1<<i) != 0 {
 			names = append(names, n)
 		}
 	}
@@ -67,6 +71,20 @@ const (
 
 func (s Side) String() string { return [...]string{"", "client", "server", "both"}[s] }
 
+// Network is a kind of sockets. Networks combine as bits.
+type Network uint8
+
+const (
+	TCP Network = 1 << iota
+	UDP
+	Unix // stream sockets of unix(7)
+)
+
+var networkNames = []string{"tcp", "udp", "unix"}
+
+// String names the networks, separated by commas.
+func (n Network) String() string { return names(uint8(n), networkNames) }
+
 // Kind is how an option's value is written and passed to the kernel.
 type Kind string
 
@@ -98,7 +116,8 @@ type Option struct {
 	Min, Max   int64 // in the unit the kernel takes
 	Phases     Phase // where it acts; the first is the usual one
 	Sides      Side
-	Inherited  bool // by accepted sockets
+	Networks   Network // on whose sockets it acts; 0: TCP alone
+	Inherited  bool    // by accepted sockets
 	Reads      Reads
 	Cap        string // the sysctl that caps it without an error
 	Blocking   bool   // acts on blocking sockets only
@@ -122,6 +141,27 @@ func (s Setting) String() string {
 		return string(s.Level)
 	}
 	return string(s.Level) + "@" + s.Phase.String()
+}
+
+// On is on whose sockets o acts.
+func (o *Option) On() Network { return max(o.Networks, TCP) }
+
+// Fits says why s cannot act on a side's sockets of the network "tcp", "udp" or "unix"; nil if it can.
+func (s Setting) Fits(network string, side Side) error {
+	o, ok := Find(s.Option)
+	if !ok {
+		return fmt.Errorf("no socket option %s", s.Option)
+	}
+	if i := slices.Index(networkNames, network); i < 0 || o.On()&(1<<i) == 0 {
+		return fmt.Errorf("%s=%s acts on sockets of %s only, and this one is of %s: leave it out", o.Name, s, o.On(), network)
+	}
+	switch {
+	case network == "udp" && s.Phase == Listen:
+		return fmt.Errorf("%s=%s: a socket of udp does not listen: write %s@%s", o.Name, s, s.Level, o.Phases.first())
+	case network == "unix" && side&Server != 0 && s.Phase&(Fresh|Listen) != 0 && o.Name != backlog:
+		return fmt.Errorf("%s=%s: accepted sockets of unix take nothing from the listening one: write %s@established", o.Name, s, s.Level)
+	}
+	return nil
 }
 
 // Find returns the option of that name.

@@ -245,3 +245,87 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		option, level, network string
+		side                   Side
+		says                   string // "": it fits
+	}{
+		{"TCP_NODELAY", "on", "tcp", Both, ""}, {"TCP_NODELAY", "on", "unix", Client, "TCP_NODELAY=on acts on sockets of tcp only, and this one is of unix: leave it out"},
+		{"SO_KEEPALIVE", "on", "udp", Server, "of tcp only"}, {"SO_RCVBUF", "16KiB", "udp", Server, ""}, {"SO_RCVBUF", "16KiB", "unix", Server, "of tcp,udp only"},
+		{"SO_RCVBUF", "16KiB@listen", "udp", Server, "SO_RCVBUF=16KiB@listen: a socket of udp does not listen: write 16KiB@socket"},
+		{"SO_SNDBUF", "16KiB", "unix", Client, ""}, {"SO_SNDBUF", "16KiB@established", "unix", Server, ""},
+		{"SO_SNDBUF", "16KiB", "unix", Server, "SO_SNDBUF=16KiB: accepted sockets of unix take nothing from the listening one: write 16KiB@established"},
+		{"backlog", "7", "unix", Server, ""}, {"backlog", "7", "udp", Server, "of tcp,unix only"}, {"SO_RCVTIMEO", "1s", "udp", Server, ""},
+	} {
+		err := setting(t, c.option, c.level, Server).Fits(c.network, c.side)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s=%s on %s: %v, want %q", c.option, c.level, c.network, err, c.says)
+		}
+	}
+}
+
+// What the table says of unix sockets is what this kernel does: the sender's buffer bounds what waits, the receiver's
+// does not, and an accepted socket takes neither from the one that listens.
+func TestUnixSockets(t *testing.T) {
+	at := &unix.SockaddrUnix{Name: t.TempDir() + "/s"}
+	open := func() int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	l := open()
+	if err := unix.Bind(l, at); err != nil {
+		t.Fatal(err)
+	}
+	small := setting(t, "SO_SNDBUF", "8KiB", Server)
+	if err := small.apply(l); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(l, 8); err != nil {
+		t.Fatal(err)
+	}
+	sndbuf, _ := Find("SO_SNDBUF")
+	usual, err := sndbuf.Get(open())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := func(accepted ...Setting) (n int) {
+		c := open()
+		if err := unix.Connect(c, at); err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(s) })
+		if got, err := sndbuf.Get(s); got != usual || err != nil {
+			t.Errorf("an accepted socket has SO_SNDBUF %s (%v), a fresh one %s", got, err, usual)
+		}
+		for _, o := range accepted {
+			fd := s
+			if o.Option == "SO_RCVBUF" {
+				fd = c
+			}
+			if err := o.apply(fd); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for b := make([]byte, 1000); ; {
+			k, err := unix.Write(s, b)
+			if err != nil {
+				return n
+			}
+			n += k
+		}
+	}
+	plain, receiver, sender := waits(), waits(setting(t, "SO_RCVBUF", "8KiB", Client)), waits(small)
+	if receiver != plain || sender > plain/4 {
+		t.Errorf("%d bytes wait unread; %d with a small SO_RCVBUF, %d with a small SO_SNDBUF", plain, receiver, sender)
+	}
+}

@@ -11,11 +11,11 @@ const everywhere = Fresh | Listen | Established
 
 // All is the table of options. One entry is enough: flags, plan keys, read-back and reports follow from it.
 var All = []Option{
-	{Name: "SO_RCVBUF", Level: solSocket, Num: 8, Kind: Bytes, Min: 0, Max: 1<<31 - 1, Phases: everywhere, Sides: Both,
+	{Name: "SO_RCVBUF", Level: solSocket, Num: 8, Kind: Bytes, Min: 0, Max: 1<<31 - 1, Phases: everywhere, Sides: Both, Networks: TCP | UDP,
 		Inherited: true, Reads: ReadsDoubled, Cap: "net.core.rmem_max",
 		Doc: "Receive buffer: a ceiling on the window the peer may fill, and so on throughput = window / RTT. " +
 			"Setting it switches the kernel's own growing of the buffer off."},
-	{Name: "SO_SNDBUF", Level: solSocket, Num: 7, Kind: Bytes, Min: 0, Max: 1<<31 - 1, Phases: everywhere, Sides: Both,
+	{Name: "SO_SNDBUF", Level: solSocket, Num: 7, Kind: Bytes, Min: 0, Max: 1<<31 - 1, Phases: everywhere, Sides: Both, Networks: TCP | UDP | Unix,
 		Inherited: true, Reads: ReadsDoubled, Cap: "net.core.wmem_max",
 		Doc: "Send buffer: how much may be written and not yet acknowledged. Setting it switches autotuning off."},
 	{Name: "TCP_NODELAY", Level: solTCP, Num: 1, Kind: Bool, Max: 1, Phases: everywhere, Sides: Both, Inherited: true, Reads: ReadsEqual,
@@ -39,18 +39,18 @@ var All = []Option{
 	{Name: "TCP_NOTSENT_LOWAT", Level: solTCP, Num: 25, Kind: Bytes, Min: 0, Max: 1<<31 - 1, Phases: everywhere, Sides: Both, Inherited: true, Reads: ReadsEqual,
 		Doc: "A socket is writable only while less than this is written and not yet sent: it moves the queue out of the kernel. " +
 			"It acts on writers that wait for writability."},
-	{Name: "SO_RCVTIMEO", Level: solSocket, Num: 20, Kind: Timeval, Min: 0, Max: 1 << 40, Phases: everywhere, Sides: Both, Inherited: true,
-		Reads: ReadsRounded, Blocking: true,
+	{Name: "SO_RCVTIMEO", Level: solSocket, Num: 20, Kind: Timeval, Min: 0, Max: 1 << 40, Phases: everywhere, Sides: Both, Networks: TCP | UDP | Unix,
+		Inherited: true, Reads: ReadsRounded, Blocking: true,
 		Doc: "How long a blocking read waits; 0s waits for ever. Rounded up to the kernel's clock tick. Non-blocking sockets ignore it."},
-	{Name: "SO_SNDTIMEO", Level: solSocket, Num: 21, Kind: Timeval, Min: 0, Max: 1 << 40, Phases: everywhere, Sides: Both, Inherited: true,
-		Reads: ReadsRounded, Blocking: true,
+	{Name: "SO_SNDTIMEO", Level: solSocket, Num: 21, Kind: Timeval, Min: 0, Max: 1 << 40, Phases: everywhere, Sides: Both, Networks: TCP | UDP | Unix,
+		Inherited: true, Reads: ReadsRounded, Blocking: true,
 		Doc: "How long a blocking write (and a blocking connect) waits; 0s waits for ever. Non-blocking sockets ignore it."},
 	{Name: "SO_LINGER", Level: solSocket, Num: 13, Kind: LingerTime, Min: 0, Max: 32767, Phases: everywhere, Sides: Both, Inherited: true, Reads: ReadsEqual,
 		Doc: "What close does with unsent data: off sends it in the background, 0s throws it away and resets the connection, " +
 			"a time waits for it that long."},
 	{Name: "TCP_CONGESTION", Level: solTCP, Num: 13, Kind: Name, Phases: everywhere, Sides: Both, Inherited: true, Reads: ReadsEqual,
 		Doc: "Congestion control by name. Those outside net.ipv4.tcp_allowed_congestion_control need CAP_NET_ADMIN."},
-	{Name: backlog, Kind: Count, Min: 0, Max: 1<<31 - 1, Phases: Listen, Sides: Server, Reads: ReadsEqual, Cap: "net.core.somaxconn",
+	{Name: backlog, Kind: Count, Min: 0, Max: 1<<31 - 1, Phases: Listen, Sides: Server, Networks: TCP | Unix, Reads: ReadsEqual, Cap: "net.core.somaxconn",
 		Doc: "The second argument of listen(2): connections the kernel holds that were not accepted yet. Default: net.core.somaxconn."},
 }
 

@@ -87,6 +87,9 @@ func (t *Tally) Listen(fd int) error {
 			return err
 		}
 		a := readBack(fd, t.settings[i], nil, false)
+		if a.Class == Unsupported {
+			a.Class, a.Error, a.Note = Unknown, "", "listen took it; a unix socket does not say what it made of it"
+		}
 		a.GotEnd, a.Sockets = a.Got, 1
 		t.limits = append(t.limits, a)
 	}

@@ -22,14 +22,14 @@ const addrTimeout = 2 * time.Second // of the one connect that looks whether som
 type foreign string
 
 func startAddr(ctx context.Context, s Spec, _ Place) (Server, error) {
-	host, err := endpoint(s.Target.Arg)
+	network, at, err := endpoint(s.Target.Arg, onTCP, onUDP, onUnix)
 	if err != nil {
 		return nil, fmt.Errorf("target addr: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, addrTimeout)
 	defer cancel()
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", host)
+	c, err := d.DialContext(ctx, network, at) // of UDP this says only that there is a way
 	if err != nil {
 		return nil, fmt.Errorf("target addr: nothing answers at %s: %w", s.Target.Arg, err)
 	}

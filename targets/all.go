@@ -9,6 +9,7 @@ var All = []Entry{
 	leaderEntry,
 	nonblockingEntry,
 	epollEntry,
+	udpEntry,
 	naiveEntry,
 	addrEntry,
 	execEntry,

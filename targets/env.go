@@ -4,12 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +23,7 @@ const (
 	ownMax  = 16 << 10              // … and where each connection has a buffer of its own
 	retry   = 10 * time.Millisecond // wait before accept is tried again when descriptors or memory have run out
 	slice   = 20 * time.Millisecond // most time a service asleep takes to notice that the server is being closed
-	nowhere = "tcp://127.0.0.1:0"   // what an empty Place.Listen means
+	nowhere = "://127.0.0.1:0"      // what an empty Place.Listen means, behind the network
 	usual   = unit.Word("length")   // what an empty Spec.Framing means
 	stream  = 0x9e3779b97f4a7c15    // the second half of the service sampler's seed: its own stream
 )
@@ -37,21 +33,23 @@ var answers = []string{"framing", "request", "reply", "service_time", "options"}
 
 // Env is what every model shares: addresses, options, framing, service time, counters. Safe for concurrent use.
 type Env struct {
-	listen  netip.AddrPort
+	at      address     // where it listens, once it does
+	file    unix.Stat_t // of a unix socket's file
 	codec   wire.Codec
 	sockets *sockopt.Tally
 	rearms  bool
 	service unit.Dist
 	nap     func(time.Duration) // how a service that sleeps does it; may return early
 	halted  atomic.Bool         // Close was called: nobody works or sleeps on
+	samples *sampler
 
 	mu    sync.Mutex
 	rng   *rand.Rand
 	total Result // without Sockets; of sessions that have ended, and every accept
 }
 
-// newEnv checks what s and p ask for.
-func newEnv(s Spec, p Place) (*Env, error) {
+// newEnv checks what s and p ask for, of a server on one of the networks.
+func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if s.Framing == "" {
 		s.Framing = usual
 	}
@@ -61,7 +59,11 @@ func newEnv(s Spec, p Place) (*Env, error) {
 	}
 	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
 	if !f.Chooses {
-		if err := f.Check(sizes); err != nil {
+		check := f.Check
+		if networks[0] == onUDP {
+			check = f.CheckDatagram
+		}
+		if err := check(sizes); err != nil {
 			return nil, err
 		}
 	}
@@ -69,103 +71,91 @@ func newEnv(s Spec, p Place) (*Env, error) {
 		return nil, fmt.Errorf("workers %d are too many: at most %d", s.Workers, workersMax)
 	}
 	if p.Listen == "" {
-		p.Listen = nowhere
+		p.Listen = networks[0] + nowhere
 	}
-	host, err := endpoint(p.Listen)
+	at, err := parseAddress(p.Listen, networks...)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, err
 	}
-	at, err := net.ResolveTCPAddr("tcp", host)
-	if err != nil {
-		return nil, fmt.Errorf("listen %s: %w", p.Listen, err)
+	for _, o := range s.Options {
+		if err := o.Fits(at.network, sockopt.Server); err != nil {
+			return nil, fmt.Errorf("listen %s: %w", at, err)
+		}
 	}
-	port := at.AddrPort()
 	e := &Env{
-		listen:  netip.AddrPortFrom(port.Addr().Unmap(), port.Port()),
+		at:      at,
 		codec:   f.Server(sizes),
 		sockets: sockopt.NewTally(s.Options),
 		service: s.Service,
 		nap:     threadNap,
 		rng:     rand.New(rand.NewPCG(p.Seed, stream)),
+		samples: newSampler(p.Samples),
 	}
 	e.rearms = e.sockets.Rearms()
 	return e, nil
 }
 
-// endpoint returns the host:port of "tcp://host:port".
-func endpoint(text string) (string, error) {
-	network, rest, ok := strings.Cut(text, "://")
-	switch {
-	case !ok:
-		return "", fmt.Errorf("%q names no network: write tcp://%s", text, text)
-	case network == "udp" || network == "unix":
-		return "", fmt.Errorf("%q: %s is not supported yet by this build: write tcp://host:port", text, network)
-	case network != "tcp":
-		return "", fmt.Errorf("%q: no network %q: write tcp://host:port", text, network)
-	}
-	host, port, err := net.SplitHostPort(rest)
-	if err != nil {
-		return "", fmt.Errorf("%q: %w: write tcp://host:port", text, err)
-	}
-	if host == "" {
-		return "", fmt.Errorf("%q names no host: write tcp://127.0.0.1:%s, or tcp://0.0.0.0:%s for every address", text, port, port)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("%q: port %q is not a number from 0 to 65535", text, port)
-	}
-	return rest, nil
-}
-
 // Listen makes the listening socket, blocking, and says where it listens: "tcp://127.0.0.1:41234". The caller owns fd.
 func (e *Env) Listen() (fd int, addr string, err error) {
-	defer func() {
-		if err != nil {
-			err = e.listenError(err)
-			if fd >= 0 {
-				closeFD(fd)
-			}
-		}
-	}()
-	family, to := e.sockaddr()
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err = e.bind(unix.SOCK_STREAM)
+	if err == nil {
+		err = e.sockets.Listen(fd)
+	}
 	if err != nil {
-		return -1, "", err
+		e.abandon(fd)
+		return -1, "", e.listenError(err)
 	}
-	if err = e.fresh(fd); err != nil {
-		return fd, "", err
-	}
-	if err = unix.Bind(fd, to); err != nil {
-		return fd, "", err
-	}
-	if err = e.sockets.Listen(fd); err != nil {
-		return fd, "", err
-	}
-	at, err := unix.Getsockname(fd)
-	if err != nil {
-		return fd, "", err
-	}
-	port := 0
-	switch at := at.(type) {
-	case *unix.SockaddrInet4:
-		port = at.Port
-	case *unix.SockaddrInet6:
-		port = at.Port
-	}
-	return fd, "tcp://" + netip.AddrPortFrom(e.listen.Addr(), uint16(port)).String(), nil
+	return fd, e.at.String(), nil
 }
 
-func (e *Env) sockaddr() (family int, to unix.Sockaddr) {
-	if a := e.listen.Addr(); a.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(e.listen.Port()), Addr: a.As4()}
+// bind makes a blocking socket where the server is to be. What of it exists is returned also with an error.
+func (e *Env) bind(kind int) (fd int, err error) {
+	if err = e.at.claim(); err != nil {
+		return -1, err
 	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(e.listen.Port()), Addr: e.listen.Addr().As16()}
+	family, to := e.at.sockaddr()
+	if fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, err
+	}
+	if err = e.fresh(fd); err != nil {
+		return fd, err
+	}
+	if err = unix.Bind(fd, to); err != nil {
+		return fd, err
+	}
+	return fd, e.bound(fd)
+}
+
+// bound notes where fd was bound.
+func (e *Env) bound(fd int) (err error) {
+	if e.at.network == onUnix {
+		return unix.Lstat(e.at.path, &e.file)
+	}
+	e.at, err = e.at.of(fd)
+	return err
+}
+
+// leave removes the file of a unix socket, unless it is no longer the one that bound made.
+func (e *Env) leave() {
+	var st unix.Stat_t
+	if e.file.Ino != 0 && unix.Lstat(e.at.path, &st) == nil && st.Ino == e.file.Ino && st.Dev == e.file.Dev {
+		unix.Unlink(e.at.path) // a directory that no longer lets us is not ours to mend
+	}
+}
+
+// abandon undoes bind, as far as it came.
+func (e *Env) abandon(fd int) {
+	if fd >= 0 {
+		closeFD(fd)
+	}
+	e.leave()
 }
 
 // fresh sets what is to be set before bind. SO_REUSEADDR is left as the kernel has it, off, unless the port is fixed.
 func (e *Env) fresh(fd int) error {
 	e.sockets.Fresh(fd)
 	reuse := 0
-	if e.listen.Port() != 0 {
+	if e.at.network == onTCP && e.at.port.Port() != 0 {
 		reuse = 1
 		e.sockets.ByModel("SO_REUSEADDR", "on", "the port is fixed: connections of an earlier server may linger on it")
 	}
@@ -182,15 +172,21 @@ func (e *Env) listenError(err error) error {
 		err = inner.Err // package net wraps it in words that name the address again
 	}
 	hint := ""
-	switch {
+	switch onPath := e.at.network == onUnix; {
+	case errors.Is(err, unix.EADDRINUSE) && onPath:
+		hint = ": another process listens there; choose another path"
 	case errors.Is(err, unix.EADDRINUSE):
 		hint = ": another process listens there; choose another port or 0"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		hint = ": no interface here has this address"
+	case errors.Is(err, unix.EACCES) && onPath:
+		hint = ": this user may not make files there; choose another path"
 	case errors.Is(err, unix.EACCES):
 		hint = ": ports below 1024 are for root; choose another port or 0"
+	case errors.Is(err, unix.ENOENT):
+		hint = ": there is no such folder"
 	}
-	return fmt.Errorf("listen tcp://%s: %w%s", e.listen, err, hint)
+	return fmt.Errorf("listen %s: %w%s", e.at, err, hint)
 }
 
 // lockThread ties the calling goroutine to its thread, for good: the thread ends with it. Its timers are then precise.
@@ -204,6 +200,13 @@ func lockThread() {
 func threadNap(d time.Duration) {
 	ts := unix.NsecToTimespec(int64(d))
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
+}
+
+// handle serves the request that a read returning at received completed.
+func (e *Env) handle(id uint64, received int64) {
+	began := e.samples.now()
+	e.work()
+	e.samples.note(id, received, began)
 }
 
 // work spends one request's service time: computing, or asleep.

@@ -57,7 +57,7 @@ type polled struct {
 }
 
 func startEpoll(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,7 @@ func startEpoll(ctx context.Context, s Spec, p Place) (Server, error) {
 	m := &epoll{env: env, ep: -1, wake: -1, listener: fd, buf: make([]byte, readMax)}
 	if err := m.setup(); err != nil {
 		m.release()
+		env.leave()
 		return nil, fmt.Errorf("start epoll: %w", err)
 	}
 	return env.serve(ctx, addr, m), nil

@@ -75,7 +75,10 @@ func startExec(ctx context.Context, s Spec, p Place) (Server, error) {
 
 // freePort returns host:port for a place; port 0 becomes one that was free a moment ago.
 func freePort(ctx context.Context, listen string) (string, error) {
-	address, err := endpoint(listen)
+	if listen == "" {
+		listen = onTCP + nowhere
+	}
+	_, address, err := endpoint(listen, onTCP)
 	if err != nil {
 		return "", err
 	}

@@ -30,50 +30,72 @@ var goroutineEntry = Entry{
 
 type goroutine struct {
 	env      *Env
-	listener *net.TCPListener
+	listener listener
 	noDelay  bool // of the listening socket, and so what accepted ones had before package net set it
 	wg       sync.WaitGroup
 	stopping atomic.Bool
 
 	mu    sync.Mutex
-	conns map[*net.TCPConn]struct{}
-	stop  func(*net.TCPConn) error // what is to be done to connections, once stopping
+	conns map[conn]struct{}
+	stop  func(conn) error // what is to be done to connections, once stopping
+}
+
+// listener and conn are what TCP and unix sockets of package net have in common.
+type listener interface {
+	net.Listener
+	syscall.Conn
+}
+
+type conn interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
 }
 
 func startGoroutine(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}
 	env.nap = time.Sleep // which gives the thread to other connections
-	m := &goroutine{env: env, conns: map[*net.TCPConn]struct{}{}}
+	m := &goroutine{env: env, conns: map[conn]struct{}{}}
 	if err := m.listen(ctx); err != nil {
+		env.leave()
 		return nil, env.listenError(err)
 	}
-	return env.serve(ctx, "tcp://"+m.listener.Addr().String(), m), nil
+	return env.serve(ctx, env.at.String(), m), nil
 }
 
 // listen makes the listening socket with package net and undoes what that sets unasked: Multipath TCP, SO_REUSEADDR
 // and, on accepted sockets, keep-alive. TCP_NODELAY can only be undone on each accepted socket.
 func (m *goroutine) listen(ctx context.Context) error {
+	if err := m.env.at.claim(); err != nil {
+		return err
+	}
 	control := func(_, _ string, c syscall.RawConn) error {
 		return onFD(c, m.env.fresh)
 	}
 	lc := net.ListenConfig{Control: control, KeepAlive: -1}
 	lc.SetMultipathTCP(false)
-	network := "tcp"
-	if m.env.listen.Addr().Is4() {
+	network := m.env.at.network
+	if m.env.at.port.Addr().Is4() {
 		network = "tcp4" // "tcp" would make 0.0.0.0 a socket of IPv6
 	}
-	l, err := lc.Listen(ctx, network, m.env.listen.String())
+	l, err := lc.Listen(ctx, network, m.env.at.within())
 	if err != nil {
 		return err
 	}
-	m.listener = l.(*net.TCPListener)
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // Env removes the file, and only its own
+	}
+	m.listener = l.(listener)
 	c, err := m.listener.SyscallConn()
 	if err == nil {
 		err = onFD(c, func(fd int) error {
 			if err := m.env.sockets.Listen(fd); err != nil { // again, with the asked backlog
+				return err
+			}
+			if err := m.env.bound(fd); err != nil || m.env.at.network != onTCP {
 				return err
 			}
 			on, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY)
@@ -98,9 +120,9 @@ func onFD(c syscall.RawConn, f func(fd int) error) error {
 
 func (m *goroutine) run() {
 	for {
-		c, err := m.listener.AcceptTCP()
+		c, err := m.listener.Accept()
 		if err == nil {
-			m.wg.Go(func() { m.serve(c) })
+			m.wg.Go(func() { m.serve(c.(conn)) })
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -112,7 +134,7 @@ func (m *goroutine) run() {
 }
 
 // serve owns c: nobody else closes it, so that its descriptor may be used by number until serve does.
-func (m *goroutine) serve(c *net.TCPConn) {
+func (m *goroutine) serve(c conn) {
 	m.adopt(c)
 	defer m.release(c)
 	fd, err := m.restore(c)
@@ -139,14 +161,14 @@ func (m *goroutine) serve(c *net.TCPConn) {
 }
 
 // restore gives an accepted socket back the TCP_NODELAY that it had from the listening one.
-func (m *goroutine) restore(c *net.TCPConn) (fd int, err error) {
+func (m *goroutine) restore(c conn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
 	err = onFD(raw, func(n int) error {
 		fd = n
-		if m.noDelay {
+		if m.noDelay || m.env.at.network != onTCP {
 			return nil
 		}
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0)
@@ -155,7 +177,7 @@ func (m *goroutine) restore(c *net.TCPConn) (fd int, err error) {
 }
 
 // flush writes all output and says whether the connection still stands.
-func (m *goroutine) flush(s *Session, c *net.TCPConn) bool {
+func (m *goroutine) flush(s *Session, c conn) bool {
 	for out := s.Out(); len(out) > 0; out = s.Out() {
 		n, err := c.Write(out)
 		if n > 0 {
@@ -169,7 +191,7 @@ func (m *goroutine) flush(s *Session, c *net.TCPConn) bool {
 }
 
 // adopt makes c a connection that a stop reaches, also when the stop came first.
-func (m *goroutine) adopt(c *net.TCPConn) {
+func (m *goroutine) adopt(c conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.conns[c] = struct{}{}
@@ -178,7 +200,7 @@ func (m *goroutine) adopt(c *net.TCPConn) {
 	}
 }
 
-func (m *goroutine) release(c *net.TCPConn) {
+func (m *goroutine) release(c conn) {
 	m.mu.Lock()
 	delete(m.conns, c)
 	m.mu.Unlock()
@@ -186,16 +208,16 @@ func (m *goroutine) release(c *net.TCPConn) {
 }
 
 // drain: after CloseRead reads still return what has arrived, and then end of file.
-func (m *goroutine) drain() { m.tell((*net.TCPConn).CloseRead) }
+func (m *goroutine) drain() { m.tell(conn.CloseRead) }
 
 // halt: a deadline in the past ends every wait.
 func (m *goroutine) halt() {
-	m.tell(func(c *net.TCPConn) error { return c.SetDeadline(time.Unix(1, 0)) })
+	m.tell(func(c conn) error { return c.SetDeadline(time.Unix(1, 0)) })
 }
 
 // tell closes the listener and does how to every connection, now and to come. The errors are those of connections
 // whose peer has gone, on which nothing waits.
-func (m *goroutine) tell(how func(*net.TCPConn) error) {
+func (m *goroutine) tell(how func(conn) error) {
 	m.listener.Close() // the second time fails, and may
 	m.mu.Lock()
 	defer m.mu.Unlock()

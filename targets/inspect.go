@@ -20,9 +20,10 @@ import (
 // that the process says of itself.
 type Inspection struct {
 	PID         int     `json:"pid"`
-	Blocking    int     `json:"blocking"`    // TCP sockets without O_NONBLOCK, …
+	Blocking    int     `json:"blocking"`    // TCP and UDP sockets without O_NONBLOCK, …
 	NonBlocking int     `json:"nonblocking"` // … and with it
-	Listening   int     `json:"listening"`   // of both
+	Listening   int     `json:"listening"`   // of both, those of TCP that listen
+	Datagram    int     `json:"datagram"`    // of both, those of UDP
 	Watched     int     `json:"watched"`     // sockets in an epoll, …
 	Edge        int     `json:"edge"`        // … and those of them that are watched edge-triggered
 	Epolls      int     `json:"epolls"`      // that watch sockets; the Go runtime's own may be idle
@@ -32,7 +33,7 @@ type Inspection struct {
 }
 
 // threads counts threads by the system call they are in. "running" is in none or about to run; "unknown" could not be
-// told; "read elsewhere" and the like are calls that wait for no TCP socket, and for no epoll that watches one.
+// told; "read elsewhere" and the like are calls that wait for no TCP or UDP socket, and for no epoll that watches one.
 type threads map[string]int
 
 // ErrUnknown is the third answer to whether a process does what its model claims.
@@ -72,7 +73,7 @@ func Inspect(pid int) (Inspection, error) {
 }
 
 func (i *Inspection) inspect(dir string) error {
-	tcp, err := tcpSockets(dir)
+	inet, err := inetSockets(dir)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (i *Inspection) inspect(dir string) error {
 		case "anon_inode:[io_uring]":
 			i.Rings++
 		default:
-			if listens, ok := tcp[link]; ok && i.socket(dir, e.Name(), listens) {
+			if kind, ok := inet[link]; ok && i.socket(dir, e.Name(), kind) {
 				sockets[e.Name()] = true
 			}
 		}
@@ -109,12 +110,19 @@ func (i *Inspection) inspect(dir string) error {
 	return i.threads(dir, waited)
 }
 
-// tcpSockets are the TCP sockets of the process's network namespace, as /proc/PID/fd links to them, and which listen.
-func tcpSockets(dir string) (map[string]bool, error) {
-	sockets := map[string]bool{}
-	for _, table := range []string{"tcp", "tcp6"} {
+// Kinds of sockets.
+const (
+	streamSocket = iota
+	listeningSocket
+	datagramSocket
+)
+
+// inetSockets are the TCP and UDP sockets of the process's network namespace by kind, as /proc/PID/fd links to them.
+func inetSockets(dir string) (map[string]int, error) {
+	sockets := map[string]int{}
+	for _, table := range []string{"tcp", "udp", "tcp6", "udp6"} {
 		b, err := os.ReadFile(filepath.Join(dir, "net", table))
-		if errors.Is(err, fs.ErrNotExist) && table == "tcp6" {
+		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(table, "6") {
 			continue // a kernel without IPv6
 		}
 		if err != nil {
@@ -122,7 +130,13 @@ func tcpSockets(dir string) (map[string]bool, error) {
 		}
 		for line := range strings.Lines(string(b)) {
 			if f := strings.Fields(line); len(f) > 9 { // sl local remote st queues timer retransmits uid timeout inode
-				sockets["socket:["+f[9]+"]"] = f[3] == "0A"
+				kind := streamSocket
+				if strings.HasPrefix(table, "udp") {
+					kind = datagramSocket
+				} else if f[3] == "0A" {
+					kind = listeningSocket
+				}
+				sockets["socket:["+f[9]+"]"] = kind
 			}
 		}
 	}
@@ -130,7 +144,7 @@ func tcpSockets(dir string) (map[string]bool, error) {
 }
 
 // socket counts a descriptor, unless it was closed meanwhile.
-func (i *Inspection) socket(dir, fd string, listens bool) bool {
+func (i *Inspection) socket(dir, fd string, kind int) bool {
 	for _, f := range fdinfo(dir, fd) {
 		if f[0] != "flags:" {
 			continue
@@ -144,8 +158,11 @@ func (i *Inspection) socket(dir, fd string, listens bool) bool {
 		} else {
 			i.Blocking++
 		}
-		if listens {
+		switch kind {
+		case listeningSocket:
 			i.Listening++
+		case datagramSocket:
+			i.Datagram++
 		}
 		return true
 	}
@@ -180,7 +197,7 @@ func fdinfo(dir, fd string) (lines [][]string) {
 	return lines
 }
 
-// threads counts what the threads are in. waited are the descriptors that it matters to wait for: TCP sockets, and epolls
+// threads counts what the threads are in. waited are the descriptors that it matters to wait for: sockets, and epolls
 // that watch them.
 func (i *Inspection) threads(dir string, waited map[string]bool) error {
 	list, err := os.ReadDir(filepath.Join(dir, "task"))
@@ -237,7 +254,11 @@ func doing(line string, waited map[string]bool) string {
 // String is one line: "9 sockets (1 listening), all blocking; 14 threads: 8 in read, 1 in accept4, 5 in futex; no epoll".
 func (i Inspection) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s (%d listening)", term.Count(i.Blocking+i.NonBlocking, "socket"), i.Listening)
+	fmt.Fprintf(&s, "%s (%d listening", term.Count(i.Blocking+i.NonBlocking, "socket"), i.Listening)
+	if i.Datagram > 0 {
+		fmt.Fprintf(&s, ", %d of UDP", i.Datagram)
+	}
+	s.WriteString(")")
 	switch {
 	case i.NonBlocking == 0 && i.Blocking > 0:
 		s.WriteString(", all blocking")

@@ -28,7 +28,7 @@ func serveModel(name string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println(strings.TrimPrefix(srv.Addr(), "tcp://"))
+	fmt.Println(srv.Addr())
 	io.Copy(io.Discard, os.Stdin)
 	if err := srv.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,7 +64,8 @@ func process(t *testing.T, e *targets.Entry, conns int) (pid int) {
 		t.Fatal(err)
 	}
 	for range conns {
-		c, err := net.DialTimeout("tcp", strings.TrimSpace(addr), 5*time.Second)
+		network, at, _ := strings.Cut(strings.TrimSpace(addr), "://")
+		c, err := net.DialTimeout(network, at, 5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}

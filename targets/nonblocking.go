@@ -38,7 +38,7 @@ type nonblocking struct {
 }
 
 func startNonblocking(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func startNonblocking(ctx context.Context, s Spec, p Place) (Server, error) {
 		return nil, err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		closeFD(fd)
+		env.abandon(fd)
 		return nil, fmt.Errorf("start nonblocking: %w", err)
 	}
 	return env.serve(ctx, addr, &nonblocking{env: env, listener: fd, buf: make([]byte, readMax)}), nil

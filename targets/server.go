@@ -28,6 +28,7 @@ func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 	go func() { // a model may lock its thread, which then ends with this goroutine
 		defer close(s.done)
 		defer forget()
+		defer e.leave()
 		m.run()
 	}()
 	return s
@@ -61,4 +62,12 @@ func (s *server) halt() {
 	s.m.halt()
 }
 
-func (s *server) Result() Result { return s.env.result() }
+func (s *server) Result() Result {
+	r := s.env.result()
+	select {
+	case <-s.done:
+		r.Samples, r.Dropped = s.env.samples.all()
+	default: // they are still being written
+	}
+	return r
+}

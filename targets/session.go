@@ -32,6 +32,7 @@ type Session struct {
 	frame wire.Frame    // … one that did not fit
 	hold  *[outMax]byte // nil: no input put aside
 	rest  []byte        // input in hold that is scanned once the output has gone
+	at    int64         // when the last read had returned; 0: nobody wants to know
 
 	requests, reads, writes, sent, received int64
 }
@@ -49,6 +50,7 @@ func (e *Env) accepted(fd int) *Session {
 // Feed takes what one read returned, at most 64 KiB and only while Out is empty, and keeps no reference to it.
 // It spends the requests' service time.
 func (s *Session) Feed(b []byte) {
+	s.at = s.env.samples.now()
 	s.reads++
 	s.received += int64(len(b))
 	if s.env.rearms {
@@ -147,8 +149,8 @@ func (s *Session) room() bool {
 // answer serves the request just scanned.
 func (s *Session) answer() {
 	s.requests++
-	s.env.work()
 	m := s.state.Msg
+	s.env.handle(m.ID, s.at)
 	if m.Reply == 0 {
 		return
 	}

@@ -12,7 +12,7 @@ import (
 // pair is a session on no socket, and requests to feed it.
 func pair(t testing.TB, framing string, p wire.Params, n int) (*Session, []byte) {
 	t.Helper()
-	e, err := newEnv(Spec{Framing: unit.Word(framing), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}, Place{})
+	e, err := newEnv(Spec{Framing: unit.Word(framing), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}, Place{}, overStreams)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestDraw(t *testing.T) {
 		if err := d.UnmarshalText([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		e, err := newEnv(Spec{Service: d}, Place{Seed: seed})
+		e, err := newEnv(Spec{Service: d}, Place{Seed: seed}, overStreams)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -62,9 +62,10 @@ func (s Spec) pool() int {
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
 type Place struct {
-	Listen string `json:"listen"` // "tcp://127.0.0.1:0"
-	Expect int    `json:"expect"` // connections to come
-	Seed   uint64 `json:"seed"`   // of the block: service times are drawn from it
+	Listen  string `json:"listen,omitempty"`  // "tcp://127.0.0.1:0", "unix:///path", "udp://…"; "": a free port of the loopback
+	Expect  int    `json:"expect"`            // connections to come
+	Seed    uint64 `json:"seed"`              // of the block: service times are drawn from it
+	Samples int    `json:"samples,omitempty"` // most requests of Result.Samples; 0: none
 }
 
 // Entry is one line of All.
@@ -78,11 +79,23 @@ type Entry struct {
 	MaxConns  int                                         // connections it serves at one time, unless knob workers says otherwise; 0: no limit by design
 	Blocking  bool                                        // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
 	Busy      bool                                        // it takes a whole CPU also when there is nothing to do
+	Datagrams bool                                        // each request and each reply is a datagram: it is on udp
 	Teaching  bool                                        // its replies are wrong by design: it is no part of "all"
 	Foreign   bool                                        // exec, addr: the server is not ours; no server options, no record of what it did
 	Honest    func(i Inspection, s Spec, conns int) error // whether a process with that many idle connections does what Doc says
 	Start     func(ctx context.Context, s Spec, p Place) (Server, error)
 }
+
+// networks are those it can be on, the usual one first.
+func (e *Entry) networks() []string {
+	if e.Datagrams {
+		return overDatagrams
+	}
+	return overStreams
+}
+
+// Network is the usual one of its servers: "tcp" or "udp".
+func (e *Entry) Network() string { return e.networks()[0] }
 
 // Serves is how many connections the entry's server serves at one time when it is started with s; 0: no limit by design.
 func (e *Entry) Serves(s Spec) int {
@@ -94,7 +107,7 @@ func (e *Entry) Serves(s Spec) int {
 
 // Server is a live target. Start has returned: it accepts.
 type Server interface {
-	Addr() string                    // "tcp://127.0.0.1:41234"
+	Addr() string                    // "tcp://127.0.0.1:41234", "unix:///path", "udp://127.0.0.1:41234"
 	PIDs() []int                     // whose CPU and memory count, besides this process's own; empty: none
 	Drain(ctx context.Context) error // stop accepting, finish what was received, FIN; returns when threads and descriptors are gone
 	Close() error                    // at once; twice is fine; waits
@@ -109,9 +122,11 @@ type Result struct {
 	Writes   int64           `json:"writes"`   // writes that took bytes
 	Sent     int64           `json:"bytes_sent"`
 	Received int64           `json:"bytes_received"`
-	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent
+	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
 	Queue    Queue           `json:"queue,omitzero"`  // of pool
 	Sockets  sockopt.Sockets `json:"sockets"`
+	Samples  []Sample        `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
+	Dropped  int64           `json:"-"` // how many more there were
 }
 
 // Find returns the model of that name.
@@ -124,6 +139,17 @@ func Find(name string) (*Entry, error) {
 		names[i] = All[i].Name
 	}
 	return nil, fmt.Errorf("no target %q: choose one of %s", name, strings.Join(names, ", "))
+}
+
+// Check says what is wrong with s and p, as far as that can be told without starting anything.
+func Check(s Spec, p Place) error {
+	e, err := Find(s.Target.Model)
+	if err != nil || e.Foreign {
+		return err
+	}
+	p.Samples = 0
+	_, err = newEnv(s, p, e.networks())
+	return err
 }
 
 // Start starts the target that s names.

@@ -23,7 +23,7 @@ type threaded struct {
 
 // newThreaded listens. run has to release the listener.
 func newThreaded(s Spec, p Place) (*threaded, error) {
-	env, err := newEnv(s, p)
+	env, err := newEnv(s, p, overStreams)
 	if err != nil {
 		return nil, err
 	}

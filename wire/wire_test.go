@@ -199,3 +199,34 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
+
+// A datagram is one message, whole: anything more or less is none.
+func TestDatagram(t *testing.T) {
+	for i := range All {
+		f := &All[i]
+		p := Params{Request: 64, Reply: 64}
+		var frame Frame
+		f.Client(p).Put(&frame, Message{ID: 7, Size: 64, Reply: 64})
+		whole := bytes.Clone(frame.Next(make([]byte, 100)))
+		st := State{got: 9} // a leftover, which is not to matter
+		if err := ScanDatagram(f.Server(p), &st, whole); err != nil || st.Msg.Size != 64 || f.Matched(p) && st.Msg.ID != 7 {
+			t.Errorf("%s: %v, %+v", f.Name, err, st.Msg)
+		}
+		for _, bad := range [][]byte{nil, whole[:1], whole[:len(whole)-1], append(bytes.Clone(whole), 'x'), append(bytes.Clone(whole), whole...)} {
+			if err := ScanDatagram(f.Server(p), &st, bad); err == nil {
+				t.Errorf("%s: %d bytes pass for a message of %d", f.Name, len(bad), len(whole))
+			}
+		}
+		most := MaxDatagram - frame.Len() + 64
+		for _, c := range []struct {
+			p    Params
+			says string
+		}{
+			{Params{most, most}, ""}, {Params{f.Min - 1, 64}, "too small"}, {Params{most + 1, 64}, "request"}, {Params{64, most + 1}, "reply"},
+		} {
+			if err := f.CheckDatagram(c.p); c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%s: %+v: %v, want %q", f.Name, c.p, err, c.says)
+			}
+		}
+	}
+}

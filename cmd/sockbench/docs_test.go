@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/results"
 )
 
@@ -75,6 +76,23 @@ func TestPythonServerOfTheDocs(t *testing.T) {
 	for _, rec := range r.Records {
 		if rec.Metrics == nil || rec.Metrics.Completed == 0 || len(rec.Metrics.Errors) > 0 {
 			t.Errorf("%s: %+v", rec.Cell, rec)
+		}
+	}
+}
+
+// TestTheLoadIsDocumented: every workload, engine and dispatch stands in docs/the-load.md.
+func TestTheLoadIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/the-load.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := append(loadgen.EngineNames(), loadgen.Dispatches...)
+	for _, w := range loadgen.Workloads {
+		names = append(names, w.Name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("docs/the-load.md says nothing of `%s`", name)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -17,9 +17,6 @@ import (
 	"github.com/sockbench/sockbench/results"
 )
 
-// sampleMax bounds a sample file: about 90 MB.
-const sampleMax = 1_000_000
-
 func loadCommand() *cobra.Command {
 	var k knobs
 	duration, warmup, seed := seconds(10), durationFlag(200*time.Millisecond), uint64(1)
@@ -28,13 +25,15 @@ func loadCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "load ADDRESS",
 		Short: "Drive one server with load, from this process",
-		Long: `Drive one server with load and say what came of it. ADDRESS is HOST:PORT or tcp://HOST:PORT.
+		Long: `Drive one server with load and say what came of it. ADDRESS is HOST:PORT, which means tcp://HOST:PORT, or
+udp://HOST:PORT, where each request is a datagram, or unix:///PATH.
 
 Without --rate it is a closed loop: every connection sends its next request when it has its reply. With --rate it is an
 open loop: requests fall due whatever the server does, and latency counts from when they do. --arrivals says when:
 
 ` + arrivalLaws(),
 		Example: `  sockbench load 127.0.0.1:9000
+  sockbench load unix:///tmp/server.sock --connections 8
   sockbench load 127.0.0.1:9000 --rate 20k --connections 50 --samples requests.csv -o json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -51,8 +50,8 @@ open loop: requests fall due whatever the server does, and latency counts from w
 			if !strings.Contains(addr, "://") {
 				addr = "tcp://" + addr
 			}
-			if _, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://")); err != nil {
-				return fmt.Errorf("%w: write HOST:PORT, for example 127.0.0.1:9000", err)
+			if _, err := loadgen.Network(addr); err != nil {
+				return err
 			}
 			k.add("target", "addr: "+addr)
 			p, err := single(c, &k, seed, warmup, duration)
@@ -77,7 +76,8 @@ open loop: requests fall due whatever the server does, and latency counts from w
 				return broken(err)
 			}
 			if file != nil {
-				if err := writeSamples(c, file, ran); err != nil {
+				s, dropped := ran.Samples()
+				if err := saveSamples(c, file, len(s), dropped, func(w io.Writer) error { return loadgen.WriteSamples(w, s) }); err != nil {
 					return err
 				}
 			}
@@ -88,7 +88,7 @@ open loop: requests fall due whatever the server does, and latency counts from w
 	c.Flags().Var(&duration, "duration", "length of the measure phase")
 	c.Flags().Var(&warmup, "warmup", "load before the measure phase, which does not count")
 	c.Flags().Uint64Var(&seed, "seed", seed, "of the random arrivals")
-	c.Flags().StringVar(&samples, "samples", "", "write one line for each request to this file, at most 1,000,000")
+	c.Flags().StringVar(&samples, "samples", "", sampleHelp)
 	output.flag(c)
 	return c
 }
@@ -104,21 +104,6 @@ func arrivalLaws() string {
 		b.WriteByte('\n')
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-func writeSamples(c *cobra.Command, file *os.File, l *loadgen.Load) error {
-	s, dropped := l.Samples()
-	err := loadgen.WriteSamples(file, s)
-	if e := file.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return broken(fmt.Errorf("write %s: %w", file.Name(), err))
-	}
-	if dropped > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%s holds the first %d requests; %d more did not fit\n", file.Name(), len(s), dropped)
-	}
-	return nil
 }
 
 func printLoad(c *cobra.Command, p *plan.Plan, rec results.Record, format string) error {

@@ -10,9 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -113,6 +111,9 @@ func TestUsage(t *testing.T) {
 		{"load", []string{"one address"}},
 		{"load 127.0.0.1:9 --connections 1,2", []string{"one level"}},
 		{"load nohost", []string{"HOST:PORT"}},
+		{"load sctp://h:1", []string{"udp://HOST:PORT or unix:///PATH"}},
+		{"load unix:///tmp/s --set TCP_NODELAY=on", []string{"client.TCP_NODELAY"}},
+		{"load unix:///tmp/s --set client.TCP_NODELAY=on", []string{"tcp only", "leave it out"}},
 		{"load 127.0.0.1:9 --target epoll", []string{"argument"}},
 		{"scan", []string{"one host"}},
 		{"scan a b --ports 1", []string{"commas between"}},
@@ -123,6 +124,13 @@ func TestUsage(t *testing.T) {
 		{"scan 127.0.0.1 --ports 1 --connections 0", []string{"from 1 to 10000"}},
 		{"scan 127.0.0.1 --ports 1 --connect-timeout 0", []string{"100ms"}},
 		{"serve --target addr:tcp://127.0.0.1:9", []string{"addr"}},
+		{"serve --listen :9000", []string{"names no host", "tcp://127.0.0.1:9000"}},
+		{"serve --listen unix://s", []string{"begins with a slash"}},
+		{"serve --listen udp://127.0.0.1:9000", []string{"write tcp://host:port or unix:///path"}},
+		{"serve --target udp --listen tcp://127.0.0.1:9000", []string{"write udp://host:port"}},
+		{"serve --target udp --framing fixed --reply 65508", []string{"at most 65507 bytes"}},
+		{"serve --target udp --set TCP_NODELAY=on", []string{"tcp only"}},
+		{"serve --listen unix:///tmp/s --set TCP_NODELAY=on", []string{"tcp only", "leave it out"}},
 		{"options TCP_NODLEAY", []string{"did you mean TCP_NODELAY?"}},
 		{"targets extra", []string{"no argument"}},
 		{"version -o xml", []string{"text, json"}},
@@ -248,84 +256,6 @@ func TestEnvironment(t *testing.T) {
 	_, stdout, _ := here(t, "run", "--dry-run", "--target", "epoll")
 	if !strings.Contains(stdout, "target=epoll connections=3") {
 		t.Errorf("flags go before the environment, and that before defaults: %s", stdout)
-	}
-}
-
-// serve and load are useful alone, and agree.
-func TestServeAndLoad(t *testing.T) {
-	serve := program(t, "serve", "--target", "goroutine", "-o", "json", "--set", "TCP_NODELAY=on")
-	out, err := serve.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := serve.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer serve.Process.Kill()
-	said := json.NewDecoder(out)
-	var at struct{ Address string }
-	if err := said.Decode(&at); err != nil {
-		t.Fatal(err)
-	}
-	samples := filepath.Join(t.TempDir(), "samples.csv")
-	code, stdout, stderr := here(t, "load", at.Address, "--rate", "2k", "--arrivals", "constant", "--connections", "4", "--duration", "300ms", "--samples", samples, "-o", "json")
-	if code != exitFine {
-		t.Fatalf("exit %d: %s", code, stderr)
-	}
-	var m struct {
-		Offered, Completed int64
-		Response           struct {
-			Count int64
-			P50   *int64 `json:"p50_ns"`
-		}
-		Client   struct{ Applied []any }
-		Validity []struct{ Code, Verdict string }
-	}
-	if err := json.Unmarshal([]byte(stdout), &m); err != nil || m.Offered != 600 || m.Completed != 600 || m.Response.Count != 600 || m.Response.P50 == nil || len(m.Validity) == 0 {
-		t.Errorf("%v: %s", err, stdout)
-	}
-	checkSamples(t, samples, 600)
-
-	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	var handled struct{ Accepts, Requests int64 }
-	if err := said.Decode(&handled); err != nil || handled.Accepts != 4 || handled.Requests < 600 {
-		t.Errorf("the server says %+v, %v", handled, err)
-	}
-	if err := serve.Wait(); err != nil {
-		t.Errorf("serve: %v", err)
-	}
-}
-
-// On every line, response = queue wait + lateness + service.
-func checkSamples(t *testing.T, path string, want int) {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) != want+1 {
-		t.Fatalf("%v, %d lines, want %d", err, len(rows)-1, want)
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, row := range rows[1:] {
-		get := func(name string) int64 {
-			v, err := strconv.ParseInt(row[column[name]], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return v
-		}
-		sum := get("queue_wait_ns") + get("lateness_ns") + get("service_ns")
-		if sum != get("response_ns") || get("done_ns")-get("intended_ns") != sum {
-			t.Fatalf("the parts are not the whole: %v", row)
-		}
 	}
 }
 

@@ -22,6 +22,7 @@ type optionView struct {
 	Unit      sockopt.Kind  `json:"unit"`
 	Phases    sockopt.Phase `json:"phases"`
 	Sides     string        `json:"sides"`
+	Networks  string        `json:"networks"`
 	Inherited bool          `json:"inherited"`
 	Reads     sockopt.Reads `json:"reads"`
 	Cap       string        `json:"cap,omitempty"`
@@ -30,7 +31,7 @@ type optionView struct {
 }
 
 func viewOption(o *sockopt.Option) optionView {
-	v := optionView{Name: o.Name, Unit: o.Kind, Phases: o.Phases, Sides: o.Sides.String(), Inherited: o.Inherited,
+	v := optionView{Name: o.Name, Unit: o.Kind, Phases: o.Phases, Sides: o.Sides.String(), Networks: o.On().String(), Inherited: o.Inherited,
 		Reads: o.Reads, Cap: o.Cap, Blocking: o.Blocking, Doc: o.Doc}
 	var err error
 	if v.Default, v.Kernel, err = sockopt.Probe(o); err != nil {
@@ -95,7 +96,7 @@ func optionNames() []string {
 }
 
 func printOption(w io.Writer, v optionView) error {
-	lines := [][2]string{{"default here", v.Default}, {"this kernel", v.Taken()}, {"unit", string(v.Unit)}, {"sides", v.Sides}, {"set at", v.Phases.String()},
+	lines := [][2]string{{"default here", v.Default}, {"this kernel", v.Taken()}, {"unit", string(v.Unit)}, {"sides", v.Sides}, {"sockets of", v.Networks}, {"set at", v.Phases.String()},
 		{"inherited by accepted sockets", yesNo(v.Inherited)}, {"reads back", string(v.Reads)}, {"capped by", v.Cap}, {"error", v.Error}}
 	if v.Blocking {
 		lines = append(lines, [2]string{"acts on", "blocking sockets only"})

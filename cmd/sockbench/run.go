@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,7 +88,19 @@ func onePlan(c *cobra.Command, args []string) error {
 		c.CommandPath(), args[1], c.CommandPath())
 }
 
+// affordable says whether the connections of every cell of p can be open at one time, before anything is run.
+func affordable(p *plan.Plan) error {
+	most := slices.MaxFunc(p.Block(0, 0), func(a, b plan.Trial) int { return cmp.Compare(a.Spec.Load.Total(), b.Spec.Load.Total()) })
+	if err := most.Spec.Load.CheckFiles(); err != nil {
+		return broken(fmt.Errorf("%s: %w", p.Label(most.Cell), err))
+	}
+	return nil
+}
+
 func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
+	if err := affordable(p); err != nil {
+		return err
+	}
 	dir := f.out
 	if dir == "" {
 		dir = filepath.Join("runs", time.Now().UTC().Format("20060102T150405Z")+"-"+p.Name)
@@ -128,6 +141,9 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	}
 	for _, damaged := range done.Damaged {
 		fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
+	}
+	if err := affordable(done.Manifest.Plan); err != nil {
+		return errors.Join(err, broken(log.Close()))
 	}
 	f.until = untilFlag(done.Manifest.Until)
 	return f.drive(c, done.Manifest.Plan, log, f.resume, done.Records)

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,17 +20,29 @@ import (
 
 func serveCommand() *cobra.Command {
 	var k knobs
-	var listen string
+	var listen, samples string
 	var duration durationFlag
 	var output = choice{level: "table", of: []string{"table", "json"}}
 	c := &cobra.Command{
-		Use:   "serve [--target MODEL] [--listen HOST:PORT]",
+		Use:   "serve [--target MODEL] [--listen ADDRESS]",
 		Short: "Run one server in this process, until interrupted",
 		Long: `Run one server in this process. It prints its address and serves until SIGINT or SIGTERM, then finishes what it has
 received and says what it did. With -o json that is two lines of JSON: the address when it serves, the account at the
-end. Knobs of the load are not its business; keep_awake is off unless named.`,
+end. Knobs of the load are not its business; keep_awake is off unless named.
+
+--listen takes HOST:PORT, which means tcp://HOST:PORT (of target udp, udp://HOST:PORT), or unix:///PATH. The file of a
+unix socket is removed at the end, and one that a dead server left is replaced; any other file at the path is left alone,
+and is an error.
+
+--samples writes one line for each request: its id, when the read that completed it had returned, when its service began
+and when that was over, in nanoseconds of CLOCK_MONOTONIC, which the samples of a load on the same machine share. The id
+is 0 where the framing carries none.`,
 		Example: `  sockbench serve --target epoll --listen 127.0.0.1:9000
-  sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB`,
+  sockbench serve --target goroutine --service-time exp:50us --set SO_RCVBUF=16KiB
+  sockbench serve --listen 127.0.0.1:9000 --samples handled.csv
+  sockbench serve --listen '[::1]:9000'
+  sockbench serve --listen unix:///tmp/server.sock
+  sockbench serve --target udp --listen 127.0.0.1:9000`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			k.environment()
@@ -35,12 +50,21 @@ end. Knobs of the load are not its business; keep_awake is off unless named.`,
 			if err != nil {
 				return err
 			}
-			return serve(c, p.Block(0, 0)[0].Spec, "tcp://"+listen, time.Duration(duration), output.level == "json")
+			s := p.Block(0, 0)[0].Spec
+			e, err := targets.Find(s.Target.Target.Model)
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(listen, "://") {
+				listen = e.Network() + "://" + listen
+			}
+			return serve(c, e, s, listen, samples, time.Duration(duration), output.level == "json")
 		},
 	}
 	k.flags(c)
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "where to listen; port 0 takes a free one")
 	c.Flags().Var(&duration, "duration", "stop after this long; 0: when interrupted")
+	c.Flags().StringVar(&samples, "samples", "", sampleHelp)
 	output.flag(c)
 	return c
 }
@@ -56,17 +80,33 @@ func single(c *cobra.Command, k *knobs, seed uint64, warmup, duration durationFl
 	return plan.New(c.Name(), seed, 1, unit.Duration(warmup), unit.Duration(duration), k.named)
 }
 
-func serve(c *cobra.Command, s plan.Spec, listen string, duration time.Duration, asJSON bool) error {
+func serve(c *cobra.Command, e *targets.Entry, s plan.Spec, listen, samples string, duration time.Duration, asJSON bool) error {
 	var l lab.Lab
 	defer l.Close()
 	ctx := c.Context()
 	if err := l.Settle(ctx, plan.Server, s); err != nil {
 		return broken(err)
 	}
-	if e, err := targets.Find(s.Target.Target.Model); err == nil && e.Name == "addr" {
+	place := targets.Place{Listen: listen, Expect: s.Load.Total(), Seed: 1}
+	switch {
+	case e.Name == "addr":
 		return errors.New("target addr: that server runs already; there is nothing to serve")
+	case e.Foreign && samples != "":
+		return fmt.Errorf("target %s: when it handles requests is not ours to see: leave --samples out", e.Name)
 	}
-	srv, err := targets.Start(context.WithoutCancel(ctx), s.Target, targets.Place{Listen: listen, Expect: int(s.Load.Connections), Seed: 1})
+	if err := targets.Check(s.Target, place); err != nil {
+		return err
+	}
+	var file *os.File
+	if samples != "" { // before anything is served: not to serve for nothing
+		var err error
+		if file, err = os.Create(samples); err != nil {
+			return broken(err)
+		}
+		defer file.Close()
+		place.Samples = sampleMax
+	}
+	srv, err := targets.Start(context.WithoutCancel(ctx), s.Target, place)
 	if err != nil {
 		return broken(err)
 	}
@@ -100,10 +140,15 @@ func serve(c *cobra.Command, s plan.Spec, listen string, duration time.Duration,
 	}
 	drain, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if err := srv.Drain(drain); err != nil {
+	err = srv.Drain(drain)
+	r := srv.Result()
+	if file != nil { // also when the drain was cut short: what was handled before is as good as ever
+		saved := saveSamples(c, file, len(r.Samples), r.Dropped, func(w io.Writer) error { return targets.WriteSamples(w, r.Samples) })
+		err = errors.Join(err, saved)
+	}
+	if err != nil {
 		return broken(err)
 	}
-	r := srv.Result()
 	if asJSON {
 		return broken(out.Encode(r))
 	}

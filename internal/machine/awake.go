@@ -67,6 +67,14 @@ func Awake(in io.Reader, out io.Writer) error {
 	}
 }
 
+// turn is how long, in nanoseconds, a loop runs before it yields. The scheduler (EEVDF) has a thread that used more than its
+// share before it slept wait when it wakes, also behind a loop of weight next to nothing, and looks again only at its next
+// tick; a loop that has yielded is behind everyone.
+//
+// Note: a server pinned to the CPU of a loop, computing 2 ms for each of 250 requests per second, Linux 6.18 at 250 Hz:
+// without yielding a request takes 4.5 ms from write to read at p99 (23 µs at p50, two runs); with it 0.1 ms.
+const turn = 20_000
+
 // loop keeps one CPU awake.
 type loop struct {
 	mu     sync.Mutex
@@ -87,6 +95,7 @@ func (l *loop) run(cpu int, ready chan<- error) {
 		return
 	}
 	turns := switches()
+	yielded := int64(0)
 	for last := clock.Now(); ; {
 		now := clock.Now()
 		if now-last > hiccup {
@@ -96,6 +105,10 @@ func (l *loop) run(cpu int, ready chan<- error) {
 				l.add(pause{last, now})
 			}
 			now = clock.Now()
+		}
+		if now-yielded > turn {
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			yielded = now
 		}
 		last = now
 	}

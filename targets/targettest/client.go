@@ -14,9 +14,9 @@ import (
 	"github.com/sockbench/sockbench/wire"
 )
 
-// client is one test connection. Every wait of it ends after patience. Requests carry the ids 1, 2, …
+// client is one test connection, of TCP or UDP. Every wait of it ends after patience. Requests carry the ids 1, 2, …
 type client struct {
-	*net.TCPConn
+	net.Conn
 	t       *testing.T
 	p       wire.Params
 	codec   wire.Codec
@@ -40,11 +40,12 @@ func dialAs(t *testing.T, srv targets.Server, framing string, p wire.Params) *cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.DialTimeout("tcp", host(srv), patience)
+	network, at, _ := strings.Cut(srv.Addr(), "://")
+	conn, err := net.DialTimeout(network, at, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{TCPConn: conn.(*net.TCPConn), t: t, p: p, codec: f.Client(p), matched: f.Matched(p), buf: make([]byte, 64<<10)}
+	c := &client{Conn: conn, t: t, p: p, codec: f.Client(p), matched: f.Matched(p), buf: make([]byte, 64<<10)}
 	t.Cleanup(func() { c.Close() }) // many tests close it themselves
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
@@ -52,7 +53,10 @@ func dialAs(t *testing.T, srv targets.Server, framing string, p wire.Params) *cl
 	return c
 }
 
-func host(srv targets.Server) string { return strings.TrimPrefix(srv.Addr(), "tcp://") }
+func host(srv targets.Server) string {
+	_, at, _ := strings.Cut(srv.Addr(), "://")
+	return at
+}
 
 // requests is the next n requests, glued together.
 func (c *client) requests(n int) []byte {
@@ -78,8 +82,19 @@ func (c *client) write(b []byte) {
 	}
 }
 
-// ask writes n requests in one piece, or as many as the kernel takes it in.
-func (c *client) ask(n int) { c.t.Helper(); c.write(c.requests(n)) }
+// ask writes n requests in one piece, or as many as the kernel takes it in; over UDP each is a datagram.
+func (c *client) ask(n int) {
+	c.t.Helper()
+	if c.RemoteAddr().Network() == "tcp" {
+		c.write(c.requests(n))
+		return
+	}
+	for range n {
+		c.write(c.requests(1))
+	}
+}
+
+func (c *client) tcp() *net.TCPConn { return c.Conn.(*net.TCPConn) }
 
 // replies reads the next n replies and checks what they are.
 func (c *client) replies(n int) {
@@ -130,7 +145,7 @@ func (c *client) gone() {
 // abort resets the connection.
 func (c *client) abort() {
 	c.t.Helper()
-	if err := c.SetLinger(0); err != nil {
+	if err := c.tcp().SetLinger(0); err != nil {
 		c.t.Fatal(err)
 	}
 	c.hangUp()

@@ -100,15 +100,7 @@ func options(t *testing.T, e *targets.Entry) {
 	}
 	var ss []sockopt.Setting
 	for _, a := range asked {
-		o, ok := sockopt.Find(a.name)
-		if !ok {
-			t.Fatalf("no option %s", a.name)
-		}
-		s, err := o.Parse(a.level, sockopt.Server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ss = append(ss, s)
+		ss = append(ss, option(t, a.name, a.level))
 	}
 	srv := start(t, e, targets.Spec{Options: ss}, targets.Place{})
 	c := dial(t, srv)
@@ -173,12 +165,7 @@ func idleTimeout(t *testing.T, e *targets.Entry) {
 	if !e.Blocking {
 		t.Skip("not a model of blocking sockets")
 	}
-	o, _ := sockopt.Find("SO_RCVTIMEO")
-	s, err := o.Parse("40ms", sockopt.Server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{s}}, targets.Place{})
+	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{option(t, "SO_RCVTIMEO", "40ms")}}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1)
 	c.replies(1)
@@ -223,8 +210,8 @@ func ipv6(t *testing.T, e *targets.Entry) {
 	if b, err := os.ReadFile("/proc/net/if_inet6"); err != nil || !strings.Contains(string(b), " lo\n") {
 		t.Skip("loopback has no IPv6 address here")
 	}
-	srv := start(t, e, targets.Spec{}, targets.Place{Listen: "tcp://[::1]:0"})
-	if !strings.HasPrefix(srv.Addr(), "tcp://[::1]:") {
+	srv := start(t, e, targets.Spec{}, targets.Place{Listen: e.Network() + "://[::1]:0"})
+	if !strings.HasPrefix(srv.Addr(), e.Network()+"://[::1]:") {
 		t.Errorf("address %s", srv.Addr())
 	}
 	alive(t, srv)

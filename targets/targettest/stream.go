@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
@@ -23,6 +24,9 @@ func echo(t *testing.T, e *targets.Entry) {
 			{Request: 64, Reply: 200_000}, {Request: 200_000, Reply: 64}, {Request: 64, Reply: wire.MaxFrame},
 		} {
 			t.Run(fmt.Sprintf("%s,%d,%d", f.Name, p.Request, p.Reply), func(t *testing.T) {
+				if e.Datagrams && f.CheckDatagram(p) != nil {
+					t.Skip("too large for a datagram")
+				}
 				spec := targets.Spec{Framing: unit.Word(f.Name), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}
 				srv := start(t, e, spec, targets.Place{})
 				c := dialAs(t, srv, f.Name, p)
@@ -36,7 +40,11 @@ func echo(t *testing.T, e *targets.Entry) {
 				c.hangUp()
 				stop(t, srv)
 				r := srv.Result()
-				if r.Accepts != 1 || r.Requests != 3 || r.Received != sent || r.Sent < 3*p.Reply || r.Reads < 3 || r.Writes < 3 || r.Protocol != 0 {
+				accepts := int64(1)
+				if e.Datagrams {
+					accepts = 0
+				}
+				if r.Accepts != accepts || r.Requests != 3 || r.Received != sent || r.Sent < 3*p.Reply || r.Reads < 3 || r.Writes < 3 || r.Protocol != 0 {
 					t.Errorf("result %+v", r)
 				}
 			})
@@ -69,7 +77,7 @@ func fragments(t *testing.T, e *targets.Entry) {
 	for i := range wire.All {
 		srv := start(t, e, targets.Spec{Framing: unit.Word(wire.All[i].Name)}, targets.Place{})
 		c := dialAs(t, srv, wire.All[i].Name, wire.Params{Request: 64, Reply: 64})
-		if err := c.SetNoDelay(true); err != nil {
+		if err := c.tcp().SetNoDelay(true); err != nil {
 			t.Fatal(err)
 		}
 		for _, b := range c.requests(3) {
@@ -93,9 +101,40 @@ func sink(t *testing.T, e *targets.Entry) {
 	}
 }
 
-// noAllocation: a live server allocates nothing per request.
+// samples: who asks for them gets as many, in the order of the requests and with the times that the client saw.
+func samples(t *testing.T, e *targets.Entry) {
+	const service = 5 * time.Millisecond
+	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:5ms")}, targets.Place{Samples: 3})
+	c := dial(t, srv)
+	began := clock.Now()
+	c.ask(3)
+	c.replies(3)
+	done := clock.Now()
+	c.ask(2)
+	c.replies(2)
+	c.hangUp()
+	stop(t, srv)
+	r := srv.Result()
+	if len(r.Samples) != 3 || r.Dropped != 2 || r.Requests != 5 {
+		t.Fatalf("%d samples and %d dropped of %d requests; want 3 and 2 of 5", len(r.Samples), r.Dropped, r.Requests)
+	}
+	for i, s := range r.Samples {
+		together := e.Datagrams || s.Received == r.Samples[0].Received
+		if s.ID != uint64(i+1) || s.Received < began || !together || s.Began < s.Received ||
+			s.Ended < s.Began+int64(service) || s.Ended > done || i > 0 && s.Began < r.Samples[i-1].Ended {
+			t.Errorf("sample %d of three requests at once, from %d to %d: %+v", i, began, done, r.Samples)
+		}
+	}
+}
+
+// noAllocation: a live server allocates nothing per request, whether it notes them or not.
 func noAllocation(t *testing.T, e *targets.Entry) {
-	srv := start(t, e, targets.Spec{}, targets.Place{})
+	noAllocations(t, start(t, e, targets.Spec{}, targets.Place{}))
+	noAllocations(t, start(t, e, targets.Spec{}, targets.Place{Samples: 2000}))
+}
+
+func noAllocations(t *testing.T, srv targets.Server) {
+	t.Helper()
 	c := dial(t, srv)
 	one := c.requests(1)
 	var before, after runtime.MemStats
@@ -121,7 +160,7 @@ func halfClose(t *testing.T, e *targets.Entry) {
 	c := dial(t, srv)
 	n := 200_000 / 68
 	c.ask(n)
-	if err := c.CloseWrite(); err != nil {
+	if err := c.tcp().CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	c.replies(n)

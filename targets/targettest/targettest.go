@@ -21,23 +21,11 @@ func Run(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name   string
-		test   func(*testing.T, *targets.Entry)
-		bounds bool // it takes a server that finds where a request ends
-	}{
-		{"Echo", echo, true}, {"Pipelined", pipelined, true}, {"Fragments", fragments, true}, {"Sink", sink, true},
-		{"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
-		{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
-		{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
-		{"OutOfDescriptors", outOfDescriptors, false},
-		{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true},
-		{"DrainInFlight", drainInFlight, false}, {"DrainReceived", drainReceived, true}, {"DrainIdle", drainIdle, false},
-		{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
-		{"Cancel", cancels, false}, {"Threads", threads, false},
-		{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
-		{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false},
-	} {
+	cases := streams
+	if e.Datagrams {
+		cases = datagrams
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if c.bounds && e.Teaching {
 				t.Skip("its mistake is to take a read for a request")
@@ -46,6 +34,38 @@ func Run(t *testing.T, name string) {
 			c.test(t, e)
 		})
 	}
+}
+
+type check struct {
+	name   string
+	test   func(*testing.T, *targets.Entry)
+	bounds bool // it takes a server that finds where a request ends
+}
+
+// What a model must do that serves connections, and …
+var streams = []check{
+	{"Echo", echo, true}, {"Pipelined", pipelined, true}, {"Fragments", fragments, true}, {"Sink", sink, true},
+	{"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
+	{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
+	{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
+	{"OutOfDescriptors", outOfDescriptors, false},
+	{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
+	{"DrainInFlight", drainInFlight, false}, {"DrainReceived", drainReceived, true}, {"DrainIdle", drainIdle, false},
+	{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
+	{"Cancel", cancels, false}, {"Threads", threads, false},
+	{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
+	{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false}, {"Unix", unixSocket, false}, {"UnixPaths", unixPaths, false},
+}
+
+// … what one must that serves datagrams.
+var datagrams = []check{
+	{"Echo", echo, true}, {"Sink", sink, true}, {"NoAllocation", noAllocation, false}, {"Clients", udpClients, true},
+	{"Garbage", udpGarbage, true}, {"Batches", udpBatches, true}, {"Flood", udpFlood, true},
+	{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
+	{"DrainReceived", udpDrain, true}, {"DrainUnderLoad", udpDrainUnderLoad, true}, {"DrainTooLong", udpDrainTooLong, false},
+	{"Close", closes, false}, {"Cancel", udpCancels, false}, {"Threads", threads, false},
+	{"KernelDefaults", udpKernelDefaults, false}, {"Options", udpOptions, false}, {"Refused", udpRefused, false},
+	{"FixedPort", udpFixedPort, false}, {"IPv6", ipv6, false},
 }
 
 // start starts e and closes it at the end of the test. Zero fields of s and p have usual values.
@@ -57,9 +77,6 @@ func start(t *testing.T, e *targets.Entry, s targets.Spec, p targets.Place) targ
 	}
 	if s.Request == 0 {
 		s.Request, s.Reply = 64, 64
-	}
-	if p.Listen == "" {
-		p.Listen = "tcp://127.0.0.1:0"
 	}
 	p.Expect = 16
 	srv, err := targets.Start(context.Background(), s, p)

@@ -1,0 +1,73 @@
+package main
+
+import "context"
+
+// goal is one entry of goals: what is claimed, and what measures one figure for each claim, in their order.
+type goal struct {
+	code    string
+	claims  []claim
+	measure func(context.Context, *bench) ([]figure, error)
+}
+
+// claim is what one row of the table is about.
+type claim struct {
+	what   string
+	limit  limit
+	format func(float64) string
+}
+
+// limit is what a goal allows. Without a sign there is no goal: the figure is only reported.
+type limit struct {
+	sign  string
+	value float64
+}
+
+func atMost(v float64) limit  { return limit{"≤", v} }
+func below(v float64) limit   { return limit{"<", v} }
+func atLeast(v float64) limit { return limit{"≥", v} }
+
+// allows says whether v meets the limit.
+func (l limit) allows(v float64) bool {
+	switch l.sign {
+	case "≤":
+		return v <= l.value
+	case "<":
+		return v < l.value
+	}
+	return v >= l.value
+}
+
+// goals lists what is measured, in the order of the table.
+var goals = []goal{
+	{"P1", []claim{
+		{"client CPU per request, epoll engine / C client, 64 connections", atMost(1.03), ratio},
+		{"client CPU per request, epoll engine / C client, 1000 connections", atMost(1.06), ratio},
+	}, epollCost},
+	{"P2", []claim{
+		{"client CPU per request, iouring engine / C client, 64 connections", atMost(.98), ratio},
+		{"client CPU per request, iouring engine / C client, 1000 connections", atMost(.92), ratio},
+	}, iouringCost},
+	{"P3", []claim{
+		{"client CPU per request, epoll engine / fortio, 64 connections", atMost(.75), ratio},
+		{"client CPU per request, epoll engine / fortio, 1000 connections", atMost(.4), ratio},
+	}, fortioCost},
+	{"P4", []claim{
+		{"lateness at Poisson 10,000/s, 50 connections, ordinary user: p50", atMost(2e3), nanoseconds},
+		{"lateness at Poisson 10,000/s, 50 connections, ordinary user: p99", atMost(60e3), nanoseconds},
+		{"client CPU of that", atMost(.65), percent},
+		{"lateness at Poisson 10,000/s, 50 connections, root, real time: p99", atMost(35e3), nanoseconds},
+	}, exactLateness},
+	{"P5", []claim{
+		{"lateness at Poisson 10,000/s, 50 connections, cheap pacing, ordinary user: p99", atMost(130e3), nanoseconds},
+		{"client CPU of that", atMost(.45), percent},
+	}, cheapLateness},
+	{"P7", []claim{
+		{"8,000 connections: requests completed in 1 s by the one that completed fewest", atLeast(3), plain},
+		{"8,000 connections: a trial beyond warm-up and duration, set-up included", atMost(3e9), nanoseconds},
+		{"8,000 connections: client user memory for each", atMost(1024), octets},
+	}, manyConnections},
+	{"P8", []claim{{"a trial beyond warm-up and duration", atMost(150e6), nanoseconds}}, trialCost},
+	{"P10", []claim{{"mallocs in 1 s of a live closed loop, 64 connections", below(100), plain}}, mallocs},
+	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",
+		limit{}, ratio}}, sockperfCost},
+}

@@ -1,0 +1,95 @@
+package loadgen
+
+import (
+	"fmt"
+
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/wire"
+)
+
+// MaxPipeline is the most requests that a connection carries at one time.
+const MaxPipeline = 1024
+
+// inKernel is how much two sockets surely hold between two programs of which neither reads, in bytes.
+const inKernel = 16 << 10
+
+// Clash is what cannot be although each part of it could: the knobs it is about, and a sentence that names the fix.
+type Clash struct {
+	Knobs []string
+	Says  string
+}
+
+// Clashes lists what s asks for that cannot be, or would not act.
+func (s *Spec) Clashes() (clashes []Clash) {
+	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
+	if s.Write == "split" && s.Request < 2 {
+		clash("one byte cannot be split: make request 2 or more", "write", "request")
+	}
+	if s.Think > 0 && s.OpenLoop() {
+		clash("think acts in a closed loop only: leave it out, or the rate", "rate", "arrivals", "think")
+	}
+	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
+		if s.Pipeline > 1 {
+			clash("each connection carries one request and is closed: leave pipeline out", "workload", "pipeline")
+		}
+		if s.IdleTimeout > 0 {
+			clash("no connection is ever idle: leave idle_timeout out", "workload", "idle_timeout")
+		}
+	}
+	if e, err := findEngine(s.Engine); err == nil && e.Tasks && s.Pipeline > 1 {
+		if s.OpenLoop() {
+			clash(fmt.Sprintf("engine %s writes and reads in turn, and cannot send what falls due while it waits for a reply: leave pipeline out, or write engine=epoll", s.Engine),
+				"engine", "rate", "arrivals", "pipeline")
+		} else if int64(s.Pipeline)*int64(min(s.Request, s.Reply)) > inKernel {
+			clash(fmt.Sprintf("engine %s writes and reads in turn: with so much under way both ways, client and server could wait for each other for ever; make pipeline, request or reply smaller, or write engine=epoll", s.Engine),
+				"engine", "pipeline", "request", "reply")
+		}
+	}
+	return clashes
+}
+
+// ClashesOn lists what s asks for that cannot act on connections of the network "tcp", "udp" or "unix".
+func (s *Spec) ClashesOn(network string) (clashes []Clash) {
+	for _, o := range s.Options {
+		if err := o.Fits(network, sockopt.Client); err != nil {
+			clashes = append(clashes, Clash{[]string{o.Option, "client." + o.Option}, err.Error()})
+		}
+	}
+	if len(s.Source) > 0 && network == onUnix {
+		clashes = append(clashes, Clash{[]string{"source"}, "connections of unix come from no address: leave source out"})
+	}
+	if s.Write == "cork" && network == onUnix {
+		clashes = append(clashes, Clash{[]string{"write"}, "TCP_CORK holds back what is written to TCP, and this is unix: write split, writev or single"})
+	}
+	if network == onUDP {
+		clashes = append(clashes, s.clashesOnUDP()...)
+	}
+	return clashes
+}
+
+func (s *Spec) clashesOnUDP() (clashes []Clash) {
+	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
+	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
+		clash("udp knows no connections, which could be opened and closed: write workload=rr", "workload")
+	}
+	if s.Write == "split" || s.Write == "cork" {
+		clash("each write of udp is a datagram of its own, and half a request is none: write single or writev", "write")
+	}
+	if s.IdleTimeout > 0 {
+		clash("udp knows no connections, which could be opened anew: leave idle_timeout out", "idle_timeout")
+	}
+	if s.Hold > 0 {
+		clash("udp knows no connections, which a server could hold: leave hold out", "hold")
+	}
+	f, err := wire.Find(string(s.Framing))
+	if err != nil {
+		return clashes
+	}
+	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	if !f.Matched(p) {
+		clash("udp loses replies, and without an id none can be told from another: write framing=length, or framing=fixed with requests and replies of 8 bytes or more", "framing", "request", "reply")
+	} else if err := f.CheckDatagram(p); err != nil && f.Check(p) == nil {
+		clash(err.Error(), "framing", "request", "reply")
+	}
+	return clashes
+}

@@ -1,0 +1,206 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/wire"
+)
+
+var udpEntry = Entry{
+	Name: "udp",
+	Doc: "One thread with one UDP socket: it waits for a datagram, takes with it what else has arrived, up to 32, and sends all " +
+		"their replies in one call. Each datagram is one request or one reply, whole. A service time holds all clients up.",
+	Elsewhere: "DNS and NTP servers, memcached over UDP, the socket under QUIC",
+	Limit: "What finds no room is lost without a word, and the request times out. A request and a reply have at most 65,507 " +
+		"bytes each; a datagram that is not just one request is dropped and counted.",
+	Knobs:     answers,
+	Blocking:  true,
+	Datagrams: true,
+	Honest: func(i Inspection, _ Spec, _ int) error {
+		if i.Datagram != 1 || i.Blocking != 1 {
+			return fmt.Errorf("want one socket, of UDP: %s", i)
+		}
+		return i.blocks(threads{"recvmmsg": 1})
+	},
+	Start: startUDP,
+}
+
+const datagramsMax = 32 // taken or sent in one call
+
+type udp struct {
+	env     *Env
+	in, out mail
+	state   wire.State
+	frame   wire.Frame
+	total   Result
+	drained atomic.Bool
+
+	mu sync.Mutex
+	fd int // -1: closed
+}
+
+// mail is what one call of recvmmsg or sendmmsg takes. It points into itself.
+type mail struct {
+	heads [datagramsMax]struct {
+		unix.Msghdr
+		bytes uint32 // received
+	}
+	pieces [datagramsMax]unix.Iovec
+	names  [datagramsMax]unix.RawSockaddrAny
+	bufs   [datagramsMax][64 << 10]byte // more than any datagram
+}
+
+func startUDP(ctx context.Context, s Spec, p Place) (Server, error) {
+	env, err := newEnv(s, p, overDatagrams)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := env.bind(unix.SOCK_DGRAM)
+	if err != nil {
+		env.abandon(fd)
+		return nil, env.listenError(err)
+	}
+	env.sockets.Opened(fd)
+	m := &udp{env: env, fd: fd}
+	for i := range datagramsMax {
+		m.in.pieces[i].Base = &m.in.bufs[i][0]
+		m.in.pieces[i].SetLen(len(m.in.bufs[i]))
+		m.in.heads[i].Iov, m.out.heads[i].Iov = &m.in.pieces[i], &m.out.pieces[i]
+		m.in.heads[i].SetIovlen(1)
+		m.out.heads[i].SetIovlen(1)
+		m.in.heads[i].Name = (*byte)(unsafe.Pointer(&m.in.names[i]))
+	}
+	return env.serve(ctx, env.at.String(), m), nil
+}
+
+func (m *udp) run() {
+	lockThread()
+	defer m.release()
+	for !m.env.halted.Load() {
+		flags := unix.MSG_WAITFORONE
+		last := m.drained.Load()
+		if last {
+			flags = unix.MSG_DONTWAIT
+		}
+		if n := m.receive(flags); n > 0 {
+			m.serve(n)
+		} else if last {
+			return
+		}
+	}
+}
+
+// receive waits for datagrams and returns how many it took; 0: none, be it for a signal, a timeout or a stop.
+func (m *udp) receive(flags int) int {
+	for i := range m.in.heads {
+		m.in.heads[i].Namelen = unix.SizeofSockaddrAny
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&m.in.heads)), datagramsMax, uintptr(flags), 0, 0)
+	if errno != 0 || m.in.heads[0].Namelen == 0 { // a shutdown looks like a datagram from nobody
+		return 0
+	}
+	return int(n)
+}
+
+// serve answers the first n datagrams received. Replies go together as long as they cost no time to make: no reply waits
+// for the service of the request behind it.
+func (m *udp) serve(n int) {
+	m.total.Reads++
+	at := m.env.samples.now()
+	replies := 0
+	for i := 0; i < n && !m.env.halted.Load(); i++ {
+		b := m.in.bufs[i][:m.in.heads[i].bytes]
+		m.total.Received += int64(len(b))
+		reply := m.answer(b, m.out.bufs[replies][:], at)
+		if reply == nil {
+			continue
+		}
+		h := &m.out.heads[replies]
+		h.Name, h.Namelen = m.in.heads[i].Name, m.in.heads[i].Namelen
+		h.Iov.Base = &reply[0]
+		h.Iov.SetLen(len(reply))
+		if replies++; m.env.service.Mean > 0 {
+			m.send(replies)
+			replies = 0
+		}
+	}
+	m.send(replies)
+}
+
+// answer serves one datagram and returns its reply, in buf; nil: there is none.
+func (m *udp) answer(b, buf []byte, at int64) []byte {
+	err := wire.ScanDatagram(m.env.codec, &m.state, b)
+	msg := m.state.Msg
+	if m.frame.Reset(); err == nil && msg.Reply > 0 {
+		m.env.codec.Put(&m.frame, wire.Message{ID: msg.ID, Size: msg.Reply, Reply: msg.Reply})
+	}
+	if err != nil || m.frame.Len() > wire.MaxDatagram {
+		m.total.Protocol++
+		return nil
+	}
+	m.total.Requests++
+	m.env.handle(msg.ID, at)
+	if msg.Reply == 0 {
+		return nil
+	}
+	return m.frame.Next(buf)
+}
+
+// send sends the first n replies. One that the kernel does not take is lost, as it could be anywhere behind it.
+func (m *udp) send(n int) {
+	for sent := 0; sent < n; {
+		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&m.out.heads[sent])), uintptr(n-sent), 0, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			sent++
+			continue
+		}
+		m.total.Writes++
+		for _, h := range m.out.heads[sent : sent+int(k)] {
+			m.total.Sent += int64(h.Iov.Len)
+		}
+		sent += int(k)
+	}
+}
+
+// release closes the socket and counts in what was done.
+func (m *udp) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.env.sockets.Closing(m.fd)
+	closeFD(m.fd)
+	m.fd = -1
+	m.env.mu.Lock()
+	defer m.env.mu.Unlock()
+	m.env.total = m.total
+}
+
+// drain lets nothing more in, with a filter that drops every packet: what has arrived already stays to be read.
+func (m *udp) drain() {
+	m.mu.Lock()
+	if m.fd >= 0 {
+		drop := [1]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+		// Where a sandbox forbids it, what arrives while draining is answered too, until Drain's time is over.
+		_ = unix.SetsockoptSockFprog(m.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})
+	}
+	m.mu.Unlock()
+	m.drained.Store(true)
+	m.halt()
+}
+
+// halt wakes the thread. The error is that the socket is not connected; it wakes all the same.
+func (m *udp) halt() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fd >= 0 {
+		_ = unix.Shutdown(m.fd, unix.SHUT_RD)
+	}
+}
