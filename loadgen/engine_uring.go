@@ -2,12 +2,14 @@ package loadgen
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/uring"
+	"github.com/sockbench/sockbench/wire"
 )
 
 var uringKind = EngineKind{
@@ -41,21 +43,23 @@ const (
 // kernel says so, and the rest goes as by engine epoll.
 type iouring struct {
 	output
-	ring  *uring.Ring
-	wake  int
-	slots bool // descriptors are registered, by connection
-	lines []line
-	done  []uring.Completion
-	mem   []byte // requests between two waits
-	used  int
-	batch uint32 // counts waits: a connection sends once in each
+	config uring.Config
+	ring   *uring.Ring
+	wake   int
+	direct bool // requests are written, and not sent by the ring
+	slots  bool // descriptors are registered, by connection
+	lines  []line
+	done   []uring.Completion
+	mem    []byte // requests between two waits
+	used   int
+	batch  uint32 // counts polls: a connection sends once between two
 }
 
 // line is what the ring keeps of a connection.
 type line struct {
 	gen   uint32 // of its descriptor, 24 bits
-	batch uint32 // the wait before which it sent last; 0: none
-	out   bool   // a receive is out
+	batch uint32 // the poll before which it sent last; 0: none
+	out   bool   // a receive is out, or what waits for a connect
 	n     int32  // requests in that
 	size  int32  // bytes
 }
@@ -64,6 +68,21 @@ func openURing(e *engine) (mover, error) {
 	m := &iouring{output: output{engine: e, buf: make([]byte, bufferLen)}, slots: e.visits == nil, lines: make([]line, e.live),
 		done: make([]uring.Completion, completions), batch: 1}
 	m.output.arm = m.arm
+	e.frame.Reset()
+	e.load.codec.Put(&e.frame, wire.Message{ID: math.MaxUint64, Size: int64(e.load.spec.Request), Reply: int64(e.load.spec.Reply)})
+	m.direct = e.manner != single || e.frame.Len() > sendMost
+	// The buffers are filled in turn: as few and as small as will do, or each reply is in memory that was not used lately.
+	// Of a datagram the rest is lost that does not fit.
+	least := 8
+	if e.flows != nil {
+		least = 11
+	}
+	each := 1 << max(least, min(16, bits.Len64(uint64(e.load.spec.Reply+64)*uint64(e.depth))))
+	m.config = uring.Config{Entries: requests, Completions: completions, BufferLen: each,
+		Buffers: min(received/each, 1<<max(6, min(12, bits.Len(uint(e.live)))))}
+	if m.slots {
+		m.config.Files = e.live
+	}
 	var err error
 	if m.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
@@ -77,15 +96,8 @@ func (m *iouring) stop()  { signal(m.wake) }
 // run opens the ring: it is of the thread that does.
 func (m *iouring) run() error {
 	runtime.LockOSThread()
-	// The buffers are filled in turn: as few and as small as will do, or each reply is in memory that was not used lately.
-	each := 1 << max(8, min(16, bits.Len64(uint64(m.load.spec.Reply+64)*uint64(m.depth))))
-	count := min(received/each, 1<<max(6, min(12, bits.Len(uint(len(m.lines))))))
-	config := uring.Config{Entries: requests, Completions: completions, Buffers: count, BufferLen: each}
-	if m.slots {
-		config.Files = len(m.lines)
-	}
 	var err error
-	if m.ring, err = uring.Open(config); err != nil {
+	if m.ring, err = uring.Open(m.config); err != nil {
 		return err
 	}
 	defer m.ring.Close()
@@ -145,12 +157,14 @@ func (m *iouring) poll(timeout int64) (n int, err error) {
 			n++
 		}
 	}
+	if n < len(m.done) { // no send is left of which it is not known how far it came
+		m.batch++
+	}
 	return n, nil
 }
 
 // submit hands what was prepared to the kernel, which has copied all requests when it returns.
 func (m *iouring) submit(least int, timeout int64) error {
-	m.batch++
 	m.used = 0
 	return m.ring.Wait(least, timeout)
 }
@@ -171,6 +185,7 @@ func (m *iouring) handle(k int) (stopped bool) {
 			m.arm(i, true) // the wait was for once
 		}
 	case what == ofConnect:
+		m.lines[m.at(i)].out = false
 		if err := outcomeOf(int(m.conns[i].fd)); err != nil {
 			m.lose(i, kindOf(err))
 			return false
@@ -221,7 +236,7 @@ func (m *iouring) send(i int32) {
 		m.todo = append(m.todo, i)
 		return
 	}
-	if m.manner != single || int64(m.load.spec.Request)+64 > sendMost {
+	if m.direct {
 		m.flush(i)
 		return
 	}
@@ -298,11 +313,12 @@ func (m *iouring) dial(i int32) {
 		m.connected(i)
 		return
 	}
+	m.lines[m.at(i)].out = true
 	m.ring.Poll(m.file(i), unix.POLLOUT, m.data(ofConnect, i))
 }
 
-// shut closes, once nothing names the descriptor any more: a receive that is out would keep the socket open, and a send
-// that was only prepared would go to another. An error of the ring is the next poll's to say.
+// shut closes, once nothing names the descriptor any more: what is out would keep the socket open, and a send that was
+// only prepared would go to another. An error of the ring is the next poll's to say.
 func (m *iouring) shut(i int32) {
 	l := &m.lines[m.at(i)]
 	if l.out || m.conns[i].armed {

@@ -7,6 +7,7 @@ const (
 	setupCQSize       = 1 << 3
 	setupSubmitAll    = 1 << 7  // 5.18
 	setupCoopTaskrun  = 1 << 8  // 5.19
+	setupTaskrunFlag  = 1 << 9  // 5.19
 	setupSingleIssuer = 1 << 12 // 6.0
 	setupDeferTaskrun = 1 << 13 // 6.1
 	setupNoSQArray    = 1 << 16 // 6.6
@@ -15,6 +16,7 @@ const (
 	offsetSQEs  = 0x10000000
 
 	sqCQOverflow = 1 << 1
+	sqTaskrun    = 1 << 2
 
 	enterGetEvents = 1 << 0
 	enterExtArg    = 1 << 3

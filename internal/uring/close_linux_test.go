@@ -52,7 +52,7 @@ func TestOtherThread(t *testing.T) {
 	errs := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		errs <- r.Wait(0, 0)
+		errs <- r.Wait(1, 1)
 	}()
 	if err := <-errs; err == nil {
 		t.Error("two threads use one ring")

@@ -63,7 +63,7 @@ type Ring struct {
 	arg *waitArg
 }
 
-const needed = setupCQSize | setupSubmitAll | setupSingleIssuer
+const needed = setupCQSize | setupSubmitAll | setupSingleIssuer | setupTaskrunFlag
 
 // option is a setup flag to do without where the kernel is too old for it, newest first.
 type option struct {
@@ -205,13 +205,17 @@ func (r *Ring) SetFiles(first int, fds []int32) error {
 }
 
 // Wait submits what was prepared, and waits until min completions are there or timeout nanoseconds have passed; a
-// negative timeout has no end, and with 0 it does not wait. It may return sooner. All is one system call.
+// negative timeout has no end, and with 0 it does not wait. It may return sooner. All is one system call; with timeout 0
+// there is none where nothing was prepared and the kernel says that it has nothing.
 func (r *Ring) Wait(min int, timeout int64) error {
-	if atomic.LoadUint32(r.sqFlags)&sqCQOverflow != 0 { // the call below fetches what did not fit
+	work := atomic.LoadUint32(r.sqFlags) & (sqCQOverflow | sqTaskrun)
+	if work&sqCQOverflow != 0 { // the call below fetches what did not fit
 		r.overflows++
 	}
 	if timeout == 0 {
-		min = 0
+		if min = 0; work == 0 && r.tail == atomic.LoadUint32(r.sqHead) {
+			return r.err
+		}
 	}
 	flags, arg, argLen := uintptr(enterGetEvents), unsafe.Pointer(nil), uintptr(0)
 	if timeout > 0 {

@@ -24,7 +24,7 @@ func Supported() error {
 	if err := r.probe(); err != nil {
 		return err
 	}
-	return r.Wait(0, 0)
+	return r.Wait(1, 1)
 }
 
 // operations are the ones that Ring has methods for.
