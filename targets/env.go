@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +71,9 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	}
 	if s.pool() > workersMax {
 		return nil, fmt.Errorf("workers %d are too many: at most %d", s.Workers, workersMax)
+	}
+	if s.Listener != "" && !slices.Contains(Listeners, string(s.Listener)) {
+		return nil, fmt.Errorf("no listener %q: choose one of %s", s.Listener, strings.Join(Listeners, ", "))
 	}
 	if p.Listen == "" {
 		p.Listen = networks[0] + nowhere

@@ -43,16 +43,21 @@ func (r Ref) String() string {
 
 // Spec is all a target process is told. Data; its JSON is the message to the child.
 type Spec struct {
-	Target  Ref               `json:"target"`
-	Framing unit.Word         `json:"framing"`
-	Request unit.Bytes        `json:"request"` // what framings without a length of their own must know
-	Reply   unit.Bytes        `json:"reply"`
-	Workers unit.Count        `json:"workers,omitzero"` // threads of pools, a connection each; 0: the model's default
-	Service unit.Dist         `json:"service_time"`
-	Options []sockopt.Setting `json:"options,omitempty"`
+	Target   Ref               `json:"target"`
+	Framing  unit.Word         `json:"framing"`
+	Request  unit.Bytes        `json:"request"` // what framings without a length of their own must know
+	Reply    unit.Bytes        `json:"reply"`
+	Workers  unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
+	Listener unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
+	Service  unit.Dist         `json:"service_time"`
+	Options  []sockopt.Setting `json:"options,omitempty"`
 }
 
-// pool is how many threads a pool has.
+// Listeners is how models with several workers let them accept: all from one listening socket, or each from one of its
+// own on the same port, among which the kernel divides connections (SO_REUSEPORT). The first is the default.
+var Listeners = []string{"shared", "reuseport"}
+
+// pool is how many workers a model has that has several.
 func (s Spec) pool() int {
 	if s.Workers == 0 {
 		return workers
@@ -99,7 +104,7 @@ func (e *Entry) Network() string { return e.networks()[0] }
 
 // Serves is how many connections the entry's server serves at one time when it is started with s; 0: no limit by design.
 func (e *Entry) Serves(s Spec) int {
-	if slices.Contains(e.Knobs, "workers") {
+	if e.MaxConns > 0 && slices.Contains(e.Knobs, "workers") {
 		return s.pool()
 	}
 	return e.MaxConns
