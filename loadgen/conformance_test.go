@@ -1,12 +1,11 @@
 package loadgen
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
 )
@@ -16,11 +15,8 @@ func each(t *testing.T, f func(t *testing.T, engine unit.Word)) {
 	for i := range Engines {
 		t.Run(Engines[i].Name, func(t *testing.T) {
 			if check := Engines[i].check; check != nil {
-				switch err := check(); {
-				case err != nil && os.Getenv("SOCKBENCH_TEST_REQUIRE") != "" && !errors.Is(err, errors.ErrUnsupported):
-					t.Fatal(err)
-				case err != nil:
-					t.Skip(err)
+				if err := check(); err != nil {
+					testenv.Skip(t, "iouring", err.Error())
 				}
 			}
 			f(t, unit.Word(Engines[i].Name))

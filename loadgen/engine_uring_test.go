@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/internal/uring"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
@@ -26,7 +27,7 @@ func ringed(t *testing.T, s Spec, to string, change func(*iouring), edge func(be
 		t.Skip("sends load for a while; run without -short")
 	}
 	if err := uring.Supported(); err != nil {
-		t.Skip(err)
+		testenv.Skip(t, "iouring", err.Error())
 	}
 	s.Engine = "iouring"
 	l, err := Connect(t.Context(), s, Place{To: to, Seed: 1})

@@ -88,7 +88,7 @@ var Knobs = []Knob{
 		Help:   "threads, loops or processes of a server that has several; default: 8",
 		Fields: func(s *Spec) []Text { return []Text{(*orDefault)(&s.Target.Workers)} }},
 	{Name: "listener", Default: "shared", Values: words(targets.Listeners...), Server: true,
-		Help:   "how workers accept: from one shared listening socket, or each from its own on the same port (reuseport)",
+		Help:   "how workers accept: from one shared listening socket, or each from its own on the same port (reuseport), to which connections may also be steered by the CPU they arrive on (reuseport-cpu)",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Listener} }},
 	{Name: "connect_timeout", Default: "3s",
 		Help:   "how long a connection may take to be made",

@@ -22,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats}
+var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats, room}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -209,4 +209,13 @@ func seats(s subject) ([]string, string) {
 		return nil, ""
 	}
 	return []string{"target", "workers", "hold"}, fmt.Sprintf("target %s serves %d at one time, and no connection would be left to carry requests: make hold smaller, or leave it out", s.target.Name, n)
+}
+
+// room refuses more connections than the target can hold.
+func room(s subject) ([]string, string) {
+	n := int(s.spec.Load.Connections) + int(s.spec.Load.Hold)
+	if s.target.Most == 0 || n <= s.target.Most {
+		return nil, ""
+	}
+	return []string{"target", "connections", "hold"}, fmt.Sprintf("target %s holds %d connections at most, and closes those beyond", s.target.Name, s.target.Most)
 }

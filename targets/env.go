@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,6 +35,9 @@ var answers = []string{"framing", "request", "reply", "service_time", "options"}
 // Env is what every model shares: addresses, options, framing, service time, counters. Safe for concurrent use.
 type Env struct {
 	at      address     // where it listens, once it does
+	fixed   bool        // on a port that was named
+	apart   bool        // each worker accepts from a socket of its own
+	steered bool        // among which connections are divided by CPU
 	file    unix.Stat_t // of a unix socket's file
 	codec   wire.Codec
 	sockets *sockopt.Tally
@@ -82,6 +84,9 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
+	if at.network != onTCP && s.Listener != "" && s.Listener != shared {
+		return nil, fmt.Errorf("listen %s: listener=%s is for TCP: SO_REUSEPORT divides nothing there; leave it out", at, s.Listener)
+	}
 	for _, o := range s.Options {
 		if err := o.Fits(at.network, sockopt.Server); err != nil {
 			return nil, fmt.Errorf("listen %s: %w", at, err)
@@ -89,6 +94,9 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	}
 	e := &Env{
 		at:      at,
+		fixed:   at.network == onTCP && at.port.Port() != 0,
+		apart:   s.Listener == reuseport || s.Listener == byCPU,
+		steered: s.Listener == byCPU,
 		codec:   f.Server(sizes),
 		sockets: sockopt.NewTally(s.Options),
 		service: s.Service,
@@ -98,100 +106,6 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	}
 	e.rearms = e.sockets.Rearms()
 	return e, nil
-}
-
-// Listen makes the listening socket, blocking, and says where it listens: "tcp://127.0.0.1:41234". The caller owns fd.
-func (e *Env) Listen() (fd int, addr string, err error) {
-	fd, err = e.bind(unix.SOCK_STREAM)
-	if err == nil {
-		err = e.sockets.Listen(fd)
-	}
-	if err != nil {
-		e.abandon(fd)
-		return -1, "", e.listenError(err)
-	}
-	return fd, e.at.String(), nil
-}
-
-// bind makes a blocking socket where the server is to be. What of it exists is returned also with an error.
-func (e *Env) bind(kind int) (fd int, err error) {
-	if err = e.at.claim(); err != nil {
-		return -1, err
-	}
-	family, to := e.at.sockaddr()
-	if fd, err = unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0); err != nil {
-		return -1, err
-	}
-	if err = e.fresh(fd); err != nil {
-		return fd, err
-	}
-	if err = unix.Bind(fd, to); err != nil {
-		return fd, err
-	}
-	return fd, e.bound(fd)
-}
-
-// bound notes where fd was bound.
-func (e *Env) bound(fd int) (err error) {
-	if e.at.network == onUnix {
-		return unix.Lstat(e.at.path, &e.file)
-	}
-	e.at, err = e.at.of(fd)
-	return err
-}
-
-// leave removes the file of a unix socket, unless it is no longer the one that bound made.
-func (e *Env) leave() {
-	var st unix.Stat_t
-	if e.file.Ino != 0 && unix.Lstat(e.at.path, &st) == nil && st.Ino == e.file.Ino && st.Dev == e.file.Dev {
-		unix.Unlink(e.at.path) // a directory that no longer lets us is not ours to mend
-	}
-}
-
-// abandon undoes bind, as far as it came.
-func (e *Env) abandon(fd int) {
-	if fd >= 0 {
-		closeFD(fd)
-	}
-	e.leave()
-}
-
-// fresh sets what is to be set before bind. SO_REUSEADDR is left as the kernel has it, off, unless the port is fixed.
-func (e *Env) fresh(fd int) error {
-	e.sockets.Fresh(fd)
-	reuse := 0
-	if e.at.network == onTCP && e.at.port.Port() != 0 {
-		reuse = 1
-		e.sockets.ByModel("SO_REUSEADDR", "on", "the port is fixed: connections of an earlier server may linger on it")
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, reuse); err != nil {
-		return fmt.Errorf("set SO_REUSEADDR: %w", err)
-	}
-	return nil
-}
-
-// listenError says where it failed and what to do.
-func (e *Env) listenError(err error) error {
-	var inner *os.SyscallError
-	if errors.As(err, &inner) {
-		err = inner.Err // package net wraps it in words that name the address again
-	}
-	hint := ""
-	switch onPath := e.at.network == onUnix; {
-	case errors.Is(err, unix.EADDRINUSE) && onPath:
-		hint = ": another process listens there; choose another path"
-	case errors.Is(err, unix.EADDRINUSE):
-		hint = ": another process listens there; choose another port or 0"
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		hint = ": no interface here has this address"
-	case errors.Is(err, unix.EACCES) && onPath:
-		hint = ": this user may not make files there; choose another path"
-	case errors.Is(err, unix.EACCES):
-		hint = ": ports below 1024 are for root; choose another port or 0"
-	case errors.Is(err, unix.ENOENT):
-		hint = ": there is no such folder"
-	}
-	return fmt.Errorf("listen %s: %w%s", e.at, err, hint)
 }
 
 // lockThread ties the calling goroutine to its thread, for good: the thread ends with it. Its timers are then precise.
@@ -236,6 +150,13 @@ func (e *Env) draw() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return time.Duration(e.rng.ExpFloat64() * float64(e.service.Mean))
+}
+
+// refused counts a connection that was closed at once.
+func (e *Env) refused() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.total.Refused++
 }
 
 // result is what happened so far; sessions that are still open are not in it.

@@ -1,6 +1,9 @@
 package targets
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // blocks demands a model of threads in blocking calls: of the calls that wait for a socket there are just those wanted.
 func (i Inspection) blocks(want threads) error {
@@ -29,7 +32,7 @@ func (i Inspection) waits(want threads) error {
 	if n := i.Threads["unknown"]; n > 0 {
 		return fmt.Errorf("%w what %d threads are in: %s", ErrUnknown, n, i.Doubt)
 	}
-	for _, name := range onSocket {
+	for _, name := range slices.Concat(onSocket, onMany) {
 		if i.Threads[name] != want[name] {
 			return fmt.Errorf("%d threads are in %s, want %d: %s", i.Threads[name], name, want[name], i)
 		}

@@ -55,6 +55,9 @@ var onSocket = []string{
 	"epoll_wait", "epoll_pwait", "epoll_pwait2",
 }
 
+// onMany are the calls that wait for a list of descriptors, which cannot be seen from outside.
+var onMany = []string{"poll", "ppoll", "select", "pselect6"}
+
 // Inspect looks at a process. Whose it is matters: for another user's it fails, and where ptrace is restricted
 // (kernel.yama.ptrace_scope, a container) what its threads do may be unknown though its descriptors are not.
 func Inspect(pid int) (Inspection, error) {

@@ -54,8 +54,15 @@ type Spec struct {
 }
 
 // Listeners is how models with several workers let them accept: all from one listening socket, or each from one of its
-// own on the same port, among which the kernel divides connections (SO_REUSEPORT). The first is the default.
-var Listeners = []string{"shared", "reuseport"}
+// own on the same port, among which the kernel divides connections (SO_REUSEPORT), by a hash or by the CPU that handles
+// their first packet. The first is the default.
+var Listeners = []string{shared, reuseport, byCPU}
+
+const (
+	shared    = "shared"
+	reuseport = "reuseport"
+	byCPU     = "reuseport-cpu"
+)
 
 // pool is how many workers a model has that has several.
 func (s Spec) pool() int {
@@ -82,6 +89,7 @@ type Entry struct {
 	Example   string                                      // of a target that takes an argument
 	Knobs     []string                                    // knobs of the server's side that act on it; others are refused in the plan, not ignored
 	MaxConns  int                                         // connections it serves at one time, unless knob workers says otherwise; 0: no limit by design
+	Most      int                                         // connections it holds; those beyond are closed at once; 0: no limit by design
 	Blocking  bool                                        // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
 	Busy      bool                                        // it takes a whole CPU also when there is nothing to do
 	Datagrams bool                                        // each request and each reply is a datagram: it is on udp
@@ -122,9 +130,11 @@ type Server interface {
 // Result is the server's side of a trial.
 type Result struct {
 	Accepts  int64           `json:"accepts"`
-	Requests int64           `json:"requests"` // complete ones; of naive: reads
-	Reads    int64           `json:"reads"`    // reads that returned bytes
-	Writes   int64           `json:"writes"`   // writes that took bytes
+	Refused  int64           `json:"refused,omitempty"`           // of those, closed at once for want of room
+	Spread   []int64         `json:"accepts_by_worker,omitempty"` // where several accept
+	Requests int64           `json:"requests"`                    // complete ones; of naive: reads
+	Reads    int64           `json:"reads"`                       // reads that returned bytes
+	Writes   int64           `json:"writes"`                      // writes that took bytes
 	Sent     int64           `json:"bytes_sent"`
 	Received int64           `json:"bytes_received"`
 	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/results"
 )
@@ -17,10 +18,7 @@ import (
 func TestPythonServerOfTheDocs(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		if os.Getenv("SOCKBENCH_TEST_REQUIRE") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("it takes python3: ", err)
+		testenv.Skip(t, "python3", err.Error())
 	}
 	doc, err := os.ReadFile("../../docs/wire.md")
 	if err != nil {

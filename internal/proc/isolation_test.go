@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sockbench/sockbench/internal/testenv"
 )
 
 // What a room attains, with what privileges.
@@ -37,7 +39,7 @@ func TestIsolation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.root && !root {
-				lacking(t, "this test must be run by root")
+				testenv.Skip(t, "root", "this test must be run by root")
 			}
 			out, err := c.cmd(t).Output()
 			if err != nil {
@@ -50,7 +52,7 @@ func TestIsolation(t *testing.T) {
 			t.Logf("%v: %+v", s.Took, s.Isolation)
 			if s.Mode != c.want {
 				if c.want.User && s.Mode == none {
-					lacking(t, s.Isolation.Why)
+					testenv.Skip(t, "userns", s.Isolation.Why)
 				}
 				t.Fatalf("mode %+v, want %+v: %s", s.Mode, c.want, s.Isolation.Why)
 			}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sockbench/sockbench/internal/quiet"
+	"github.com/sockbench/sockbench/internal/testenv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -119,15 +120,6 @@ func report(in io.Reader, out io.Writer) error {
 	}
 	_, err = io.Copy(io.Discard, in)
 	return err
-}
-
-// lacking skips a test for what the machine lacks, but fails where it is said to have everything.
-func lacking(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("SOCKBENCH_TEST_REQUIRE") != "" {
-		t.Fatal("required here: ", why)
-	}
-	t.Skip(why)
 }
 
 func open(t testing.TB, c Config) *Room {
@@ -300,7 +292,7 @@ func TestRealTime(t *testing.T) {
 			if !strings.Contains(err.Error(), "real-time scheduling") {
 				t.Fatal(err)
 			}
-			lacking(t, err.Error())
+			testenv.Skip(t, "userns", err.Error())
 		}
 		defer r.Close()
 		if a, b := part(t, r.Part(0)).Policy, part(t, r.Part(1)).Policy; a != unix.SCHED_RR || b != unix.SCHED_NORMAL {

@@ -3,27 +3,24 @@ package uring
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/testenv"
 )
 
-// supported skips the test where there is no io_uring. Where everything is said to be there, only the kernel's age or
-// build excuses that.
+// supported skips the test where there is no io_uring.
 func supported(t testing.TB) {
 	t.Helper()
 	err := Supported()
 	if err == nil {
 		return
 	}
-	if os.Getenv("SOCKBENCH_TEST_REQUIRE") != "" && !errors.Is(err, errors.ErrUnsupported) {
-		t.Fatal("required here: ", err)
-	}
-	t.Skip(err)
+	testenv.Skip(t, "iouring", err.Error())
 }
 
 func TestExplain(t *testing.T) {

@@ -84,6 +84,9 @@ func connections(t *testing.T, e *targets.Entry) {
 	if e.MaxConns > 0 {
 		atOnce = min(n, e.MaxConns)
 	}
+	if e.Most > 0 { // of descriptors, and this process has the clients' too
+		atOnce = e.Most * 2 / 5
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)

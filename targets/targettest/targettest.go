@@ -48,10 +48,11 @@ var streams = []check{
 	{"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
 	{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
 	{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
+	{"ManyConnections", manyConnections, false}, {"Soak", soak, true},
 	{"OutOfDescriptors", outOfDescriptors, false},
 	{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
 	{"DrainInFlight", drainInFlight, false}, {"DrainReceived", drainReceived, true}, {"DrainIdle", drainIdle, false},
-	{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"Close", closes, false},
+	{"DrainUnderLoad", drainUnderLoad, true}, {"DrainTooLong", drainTooLong, false}, {"DrainRefuses", drainRefuses, false}, {"Close", closes, false},
 	{"Cancel", cancels, false}, {"Threads", threads, false},
 	{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
 	{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false}, {"Unix", unixSocket, false}, {"UnixPaths", unixPaths, false},
@@ -78,7 +79,7 @@ func start(t *testing.T, e *targets.Entry, s targets.Spec, p targets.Place) targ
 	if s.Request == 0 {
 		s.Request, s.Reply = 64, 64
 	}
-	p.Expect = 16
+	p.Expect = max(p.Expect, 16)
 	srv, err := targets.Start(context.Background(), s, p)
 	if err != nil {
 		t.Fatal(err)
