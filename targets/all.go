@@ -13,6 +13,7 @@ var All = []Entry{
 	epollEntry,
 	epollEdgeEntry,
 	reactorsEntry,
+	iouringEntry,
 	udpEntry,
 	naiveEntry,
 	addrEntry,

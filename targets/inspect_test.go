@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/targets"
 )
 
@@ -114,6 +115,9 @@ func TestHonest(t *testing.T) {
 			continue
 		}
 		t.Run(e.Name, func(t *testing.T) {
+			if err := e.Fits(); err != nil {
+				testenv.Skip(t, e.Name, err.Error())
+			}
 			for _, conns := range []int{0, 3, 10} {
 				pid := process(t, e, conns)
 				i, err := inspect(t, pid, func(i targets.Inspection) error { return e.Honest(i, targets.Spec{}, conns) })

@@ -95,6 +95,7 @@ type Entry struct {
 	Datagrams bool                                        // each request and each reply is a datagram: it is on udp
 	Teaching  bool                                        // its replies are wrong by design: it is no part of "all"
 	Foreign   bool                                        // exec, addr: the server is not ours; no server options, no record of what it did
+	Check     func() error                                // why it cannot work on this machine; nil: it works everywhere
 	Honest    func(i Inspection, s Spec, conns int) error // whether a process with that many idle connections does what Doc says
 	Start     func(ctx context.Context, s Spec, p Place) (Server, error)
 }
@@ -173,5 +174,18 @@ func Start(ctx context.Context, s Spec, p Place) (Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.Fits(); err != nil {
+		return nil, err
+	}
 	return e.Start(ctx, s, p)
+}
+
+// Fits says why the target cannot work on this machine; nil: it can.
+func (e *Entry) Fits() error {
+	if e.Check != nil {
+		if err := e.Check(); err != nil {
+			return fmt.Errorf("target %s cannot work here: %w", e.Name, err)
+		}
+	}
+	return nil
 }

@@ -83,11 +83,11 @@ func (r *Ring) Recv(f File, data uint64) {
 	s.ioprio = recvMultishot
 }
 
-// Accept accepts again and again, a completion with a descriptor (close-on-exec, blocking) each time, for as long as they
+// Accept accepts again and again, a completion with a descriptor (close-on-exec, non-blocking) each time, for as long as they
 // say More.
 func (r *Ring) Accept(listener File, data uint64) {
 	s := r.prepare(opAccept, listener, data)
-	s.ioprio, s.opFlags = acceptMultishot, unix.SOCK_CLOEXEC
+	s.ioprio, s.opFlags = acceptMultishot, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK
 }
 
 // Poll waits once until f is ready for events (unix.POLLIN, …): for an eventfd that other threads wake this one with.

@@ -121,6 +121,7 @@ func connections(t *testing.T, e *targets.Entry) {
 // outOfDescriptors: while accept cannot get a descriptor the server waits without spinning, serves those it has, and
 // goes on by itself when there are some again.
 func outOfDescriptors(t *testing.T, e *targets.Entry) {
+	limitDescriptors(t, few)
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	first := dial(t, srv)
 	first.ask(1)
@@ -194,24 +195,50 @@ func reserve(t *testing.T, e *targets.Entry) []int {
 	return fds
 }
 
-// noDescriptors makes every further descriptor fail with EMFILE until restore is called. Those in use stay.
-func noDescriptors(t *testing.T) (restore func()) {
+// limitDescriptors lets this process have descriptors below n, until the end of the test. Those in use stay.
+func limitDescriptors(t *testing.T, n uint64) {
 	t.Helper()
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}); err != nil {
-		t.Fatal(err)
-	}
-	restore = func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+	limit := func(n uint64) {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: old.Max}); err != nil {
 			t.Error(err)
 		}
+	}
+	limit(n)
+	t.Cleanup(func() { limit(old.Cur) })
+}
+
+// noDescriptors takes all descriptors there are, for whoever looked at the limit when it was another, and forbids those
+// that become free, until restore is called.
+func noDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
+	var taken []int
+	for {
+		fd, err := unix.Dup(2)
+		if err == unix.EMFILE {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken = append(taken, fd)
+	}
+	limitDescriptors(t, 3)
+	restore = func() {
+		limitDescriptors(t, few)
+		for _, fd := range taken {
+			unix.Close(fd)
+		}
+		taken = nil
 	}
 	t.Cleanup(restore)
 	return restore
 }
+
+const few = 128 // descriptors, which is more than a test has
 
 // connectTo connects a socket of IPv4.
 func connectTo(fd int, srv targets.Server) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -20,6 +21,9 @@ func Run(t *testing.T, name string) {
 	e, err := targets.Find(name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := e.Fits(); err != nil {
+		testenv.Skip(t, name, err.Error())
 	}
 	cases := streams
 	if e.Datagrams {
