@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -78,6 +79,11 @@ type Result struct {
 	SentBytes   int64            `json:"bytes_sent"` // written inside the measure phase
 	RecvBytes   int64            `json:"bytes_received"`
 
+	Replies         int64   `json:"replies"`           // valid ones completed inside the measure phase
+	Reads           int64   `json:"reads"`             // of the client, that returned bytes, inside the measure phase
+	MessagesPerRead float64 `json:"messages_per_read"` // replies ÷ reads
+	ReadsPerMessage float64 `json:"reads_per_message"`
+
 	Response  Quantity `json:"response"`   // every offered request; what never completed enters at its age
 	Service   Quantity `json:"service"`    // completed ones: reply complete − write began
 	QueueWait Quantity `json:"queue_wait"` // sent ones: waited for a free connection
@@ -95,6 +101,14 @@ type Result struct {
 	Histograms map[string]string `json:"-"`
 }
 
+// Ratios fills in what the counts of replies and reads say.
+func (r *Result) Ratios() {
+	if r.Replies > 0 && r.Reads > 0 {
+		r.MessagesPerRead = float64(r.Replies) / float64(r.Reads)
+		r.ReadsPerMessage = 1 / r.MessagesPerRead
+	}
+}
+
 // Connections says how many there were and how evenly they were served.
 type Connections struct {
 	Asked        int   `json:"asked"`
@@ -104,20 +118,8 @@ type Connections struct {
 	Held         Held  `json:"held,omitzero"` // beside them
 }
 
-// Quantity is one latency in nanoseconds. A percentile that the count does not support is nil.
-type Quantity struct {
-	Count    int64   `json:"count"`
-	Min      int64   `json:"min_ns"` // exact, not a bucket's edge
-	Mean     float64 `json:"mean_ns"`
-	P50      *int64  `json:"p50_ns"`
-	P90      *int64  `json:"p90_ns"`
-	P99      *int64  `json:"p99_ns"`
-	P999     *int64  `json:"p999_ns"`
-	P9999    *int64  `json:"p9999_ns"`
-	Max      int64   `json:"max_ns"`            // exact
-	Clipped  int64   `json:"clipped,omitempty"` // outside 1 ns to 60 s: counted at the edge
-	Censored *int64  `json:"censored_from"`     // percentiles at or above this are lower bounds; nil: none is
-}
+// Quantity is one latency in nanoseconds.
+type Quantity = stats.Quantity
 
 // Interval is a slice of the measure phase, by completion time.
 type Interval struct {

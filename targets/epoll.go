@@ -39,6 +39,8 @@ type epoll struct {
 	ep       int
 	listener int // -1: closed
 	buf      []byte
+	waits    int       // since one was timed
+	heard    int64     // when the last wait returned, if it is timed
 	conns    []*polled // by descriptor
 	open     int
 	paused   int64 // until this instant the listener is not watched, for want of descriptors; 0: it is
@@ -110,6 +112,7 @@ func (m *epoll) run() {
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("targets: epoll_wait: %v", err)) // its arguments are ours alone
 		}
+		m.heard = m.env.times.hear(&m.waits)
 		for i := range max(n, 0) {
 			m.event(int(events[i].Fd))
 		}
@@ -193,7 +196,7 @@ func (m *epoll) read(c *polled) bool {
 	switch {
 	case n > 0:
 		c.last = m.draining && n < len(m.buf)
-		c.Feed(m.buf[:n])
+		c.FeedHeard(m.buf[:n], m.heard)
 		return true
 	case err == unix.EINTR, err == unix.EAGAIN && !m.draining:
 		return false

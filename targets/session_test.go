@@ -20,6 +20,7 @@ func pair(t testing.TB, framing string, p wire.Params, n int) (*Session, []byte)
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.times = newTiming(unit.Dist{})
 	c := f.Client(p)
 	var frame wire.Frame
 	var in []byte

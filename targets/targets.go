@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -121,18 +122,42 @@ type Server interface {
 
 // Result is the server's side of a trial.
 type Result struct {
-	Accepts  int64           `json:"accepts"`
-	Requests int64           `json:"requests"` // complete ones; of naive: reads
-	Reads    int64           `json:"reads"`    // reads that returned bytes
-	Writes   int64           `json:"writes"`   // writes that took bytes
-	Sent     int64           `json:"bytes_sent"`
-	Received int64           `json:"bytes_received"`
-	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
-	Queue    Queue           `json:"queue,omitzero"`  // of pool
-	Sockets  sockopt.Sockets `json:"sockets"`
-	Samples  []Sample        `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
-	Dropped  int64           `json:"-"` // how many more there were
+	Accepts  int64 `json:"accepts"`
+	Requests int64 `json:"requests"` // complete ones; of naive: reads
+	Reads    int64 `json:"reads"`    // reads that returned bytes
+	Writes   int64 `json:"writes"`   // writes that took bytes
+	Sent     int64 `json:"bytes_sent"`
+	Received int64 `json:"bytes_received"`
+	Protocol int64 `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
+	Queue    Queue `json:"queue,omitzero"`  // of pool
+
+	// Of all requests where the service time is 100 us or more, else of one in about 61, and of the measure phase where there is one.
+	Waiting stats.Quantity `json:"waiting,omitzero"` // from when the wait or the read that told of the request returned to when its service began
+	Service stats.Quantity `json:"service,omitzero"` // from then to when its service was over
+
+	MessagesPerRead float64 `json:"messages_per_read"` // requests ÷ reads
+	ReadsPerMessage float64 `json:"reads_per_message"`
+
+	Sockets sockopt.Sockets `json:"sockets"`
+	// Histograms of Waiting and Service, as the record keeps them.
+	Histograms map[string]string `json:"-"`
+	Samples    []Sample          `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
+	Dropped    int64             `json:"-"` // how many more there were
 }
+
+// ratios fills in what the counts say.
+func (r *Result) ratios() {
+	if r.Reads > 0 && r.Requests > 0 {
+		r.MessagesPerRead = float64(r.Requests) / float64(r.Reads)
+		r.ReadsPerMessage = 1 / r.MessagesPerRead
+	}
+}
+
+// Names of the Result's histograms.
+const (
+	QueueHistogram   = "server_queue"
+	ServiceHistogram = "server_service"
+)
 
 // Find returns the model of that name.
 func Find(name string) (*Entry, error) {
