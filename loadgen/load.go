@@ -40,7 +40,7 @@ func (s *Spec) Check() error {
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {
-		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
+		bad(f.Check(s.Params()))
 	}
 	for _, c := range []struct {
 		ok   bool
@@ -95,7 +95,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	params := s.Params()
 	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
 	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // Spec is all a load process is told. Data; its JSON is the message to the child.
@@ -25,7 +26,9 @@ type Spec struct {
 	Source         []netip.Addr      `json:"source,omitempty"` // connections come from these in turn; nil: from where the kernel chooses
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
-	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1
+	Compress       wire.Packing      `json:"compress,omitzero"`     // of bodies, both ways
+	Compressible   unit.Share        `json:"compressible,omitzero"` // with compress: the share of a body that repeats itself
+	Pipeline       unit.Count        `json:"pipeline,omitzero"`     // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
 	Engine         unit.Word         `json:"engine"`
 	Pace           unit.Word         `json:"pace"`
@@ -35,6 +38,11 @@ type Spec struct {
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
+}
+
+// Params is what both sides agree on about messages.
+func (s *Spec) Params() wire.Params {
+	return wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Packing: s.Compress, Compressible: float64(s.Compressible)}
 }
 
 // Place is what only the trial knows.

@@ -32,7 +32,7 @@ const (
 )
 
 // answers are the knobs that act on every model which answers requests.
-var answers = []string{"framing", "request", "reply", "service_time", "options"}
+var answers = []string{"framing", "request", "reply", "compress", "compressible", "service_time", "options"}
 
 // Env is what every model shares: addresses, options, framing, service time, counters. Safe for concurrent use.
 type Env struct {
@@ -61,8 +61,8 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
-	if !f.Chooses {
+	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Packing: s.Compress, Compressible: float64(s.Compressible)}
+	if !f.Chooses || s.Compress != (wire.Packing{}) {
 		check := f.Check
 		if networks[0] == onUDP {
 			check = f.CheckDatagram

@@ -11,6 +11,7 @@ import (
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // Ref names a target. Text: a model's name, "exec: ./server --port {port}", "addr: tcp://10.0.0.5:9000".
@@ -44,14 +45,16 @@ func (r Ref) String() string {
 
 // Spec is all a target process is told. Data; its JSON is the message to the child.
 type Spec struct {
-	Target   Ref               `json:"target"`
-	Framing  unit.Word         `json:"framing"`
-	Request  unit.Bytes        `json:"request"` // what framings without a length of their own must know
-	Reply    unit.Bytes        `json:"reply"`
-	Workers  unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
-	Listener unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
-	Service  unit.Dist         `json:"service_time"`
-	Options  []sockopt.Setting `json:"options,omitempty"`
+	Target       Ref               `json:"target"`
+	Framing      unit.Word         `json:"framing"`
+	Request      unit.Bytes        `json:"request"` // what framings without a length of their own must know
+	Reply        unit.Bytes        `json:"reply"`
+	Compress     wire.Packing      `json:"compress,omitzero"`
+	Compressible unit.Share        `json:"compressible,omitzero"`
+	Workers      unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
+	Listener     unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
+	Service      unit.Dist         `json:"service_time"`
+	Options      []sockopt.Setting `json:"options,omitempty"`
 }
 
 // Listeners is how models with several workers let them accept: all from one listening socket, or each from one of its
