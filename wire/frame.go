@@ -78,7 +78,7 @@ func (f *Frame) Wrote(n int) { f.gone += int64(n) }
 func (f *Frame) Reset() {
 	f.head, f.body, f.tail, f.gone = f.head[:0], 0, "", 0
 	if f.packed != nil {
-		bodies.Put(f.packed)
+		bodies.give(f.packed)
 		f.packed = nil
 	}
 }

@@ -12,30 +12,55 @@ import (
 type packedCodec struct {
 	lengthCodec
 	flag    byte
-	packers *sync.Pool // of packer
+	packers *spares[packer]
 	payload *payload
 }
 
 func newPacked(p Params, server bool) Codec {
 	for _, k := range packers {
 		if k.kind == p.Packing.Kind {
-			return packedCodec{lengthCodec{server: server}, k.flag, &sync.Pool{New: func() any { return k.make(p.Packing.Level) }}, &payload{repeats: p.Compressible}}
+			return packedCodec{lengthCodec{server: server}, k.flag, &spares[packer]{make: func() packer { return k.make(p.Packing.Level) }}, &payload{repeats: p.Compressible}}
 		}
 	}
 	panic("wire: no way to compress: " + p.Packing.Kind) // the sizes have passed Check
 }
 
 // bodies are lent to frames and states that hold a compressed body.
-var bodies = sync.Pool{New: func() any { return new([]byte) }}
+var bodies = spares[*[]byte]{make: func() *[]byte { return new([]byte) }}
+
+// spares are things to be used again, as many as were ever in use at one time. Unlike a sync.Pool it keeps them: a
+// compressor is a megabyte, and to make one anew in the middle of a measurement would be measured.
+type spares[T any] struct {
+	make func() T
+	mu   sync.Mutex
+	free []T
+}
+
+func (s *spares[T]) take() T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.free); n > 0 {
+		t := s.free[n-1]
+		s.free = s.free[:n-1]
+		return t
+	}
+	return s.make()
+}
+
+func (s *spares[T]) give(t T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, t)
+}
 
 func (c packedCodec) Put(f *Frame, m Message) {
 	c.lengthCodec.Put(f, m)
 	if f.packed == nil {
-		f.packed = bodies.Get().(*[]byte)
+		f.packed = bodies.take()
 	}
-	p := c.packers.Get().(packer)
+	p := c.packers.take()
 	*f.packed = p.pack((*f.packed)[:0], c.payload.first(m.Size-lengthMin))
-	c.packers.Put(p)
+	c.packers.give(p)
 	f.body = int64(len(*f.packed))
 	binary.BigEndian.PutUint32(f.head, uint32(f.body+lengthMin))
 	f.head[5] = c.flag
@@ -62,7 +87,7 @@ func (c packedCodec) Scan(st *State, b []byte) (used int, done bool, err error) 
 	body := b[head:used]
 	if st.packed != nil || !done && len(body) > 0 {
 		if st.packed == nil {
-			st.packed = bodies.Get().(*[]byte)
+			st.packed = bodies.take()
 			*st.packed = (*st.packed)[:0]
 		}
 		*st.packed = append(*st.packed, body...)
@@ -71,11 +96,11 @@ func (c packedCodec) Scan(st *State, b []byte) (used int, done bool, err error) 
 	if !done {
 		return used, false, nil
 	}
-	p := c.packers.Get().(packer)
+	p := c.packers.take()
 	n, err := p.unpack(body, MaxFrame-lengthMin)
-	c.packers.Put(p)
+	c.packers.give(p)
 	if st.packed != nil {
-		bodies.Put(st.packed)
+		bodies.give(st.packed)
 		st.packed = nil
 	}
 	if err != nil {
