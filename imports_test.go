@@ -14,11 +14,11 @@ var rooms = map[string]string{
 	"sockopt":       "unit",
 	"wire":          "",
 	"results/stats": "",
-	"targets":       "unit sockopt wire",
+	"targets":       "unit sockopt wire results/stats",
 	"loadgen":       "unit sockopt wire results/stats",
 	"plan":          "unit sockopt wire targets loadgen",
 	"results":       "unit sockopt wire results/stats targets loadgen plan",
-	"lab":           "unit targets loadgen plan results",
+	"lab":           "unit results/stats targets loadgen plan results",
 	"tuner":         "plan results results/stats",
 	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner",
 

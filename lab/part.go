@@ -91,6 +91,9 @@ func serve(c *channel) error {
 			return errors.New("the target died: " + command.Exit())
 		case m := <-said:
 			if m.Window != nil {
+				if s, ok := srv.(interface{ Measure(from, to int64) }); ok {
+					s.Measure(m.Window.Measure, m.Window.End)
+				}
 				used = sample(*m.Window, srv.PIDs)
 				continue
 			}
@@ -112,7 +115,7 @@ func finish(c *channel, srv targets.Server, side results.Side, before map[string
 	r := srv.Result()
 	side.Sockets = r.Sockets
 	side.Net = machine.Changed(before, machine.Network())
-	return c.send(Message{Done: &Done{Server: &r, Side: side, Served: r.Samples}})
+	return c.send(Message{Done: &Done{Server: &r, Histograms: r.Histograms, Side: side, Served: r.Samples}})
 }
 
 // sample measures what a server uses in the measure phase: this process, or the given ones if there are any.

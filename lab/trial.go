@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -133,6 +134,7 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	if !entry.Foreign {
 		m.Server.CPUUser, m.Server.CPUSystem = seen.user, seen.system
 		m.Handled = results.Handled{Result: *served.Done.Server}
+		maps.Copy(rec.Histograms, served.Done.Histograms)
 	}
 	if l.Sampled != nil {
 		l.Sampled(loaded.Done.Requests, served.Done.Served)

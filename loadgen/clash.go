@@ -85,11 +85,11 @@ func (s *Spec) clashesOnUDP() (clashes []Clash) {
 	if err != nil {
 		return clashes
 	}
-	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	p := s.Params()
 	if !f.Matched(p) {
 		clash("udp loses replies, and without an id none can be told from another: write framing=length, or framing=fixed with requests and replies of 8 bytes or more", "framing", "request", "reply")
 	} else if err := f.CheckDatagram(p); err != nil && f.Check(p) == nil {
-		clash(err.Error(), "framing", "request", "reply")
+		clash(err.Error(), "framing", "request", "reply", "compress")
 	}
 	return clashes
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 )
 
@@ -21,7 +22,7 @@ type dialer struct {
 	blocks  bool // the sockets are to block, once they are connected
 	timeout int64
 	tally   *sockopt.Tally
-	connect quantity
+	connect stats.Latency
 	quiet   bool // the connections are only to be there
 	errors  [errorKinds]int64
 	last    error // the last failure, to say what happened when nothing connects
@@ -178,7 +179,7 @@ func (d *dialer) opened(fd int, took int64) {
 	}
 	d.tally.Opened(fd)
 	if !d.dgram { // nobody answered
-		d.connect.record(took)
+		d.connect.Record(took)
 	}
 }
 

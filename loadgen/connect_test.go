@@ -181,11 +181,11 @@ func TestUnixQueueIsFull(t *testing.T) {
 		}
 		room <- err
 	}()
-	before := load.dial.connect.summary().Count
+	before := load.dial.connect.Summary().Count
 	if err := load.dial.dial(t.Context(), 1); err != nil || <-room != nil || load.Attained() != 5 {
 		t.Fatalf("%d connected, %v", load.Attained(), err)
 	}
-	if c := load.dial.connect.summary(); c.Count != before+1 || c.Max < 15_000_000 {
+	if c := load.dial.connect.Summary(); c.Count != before+1 || c.Max < 15_000_000 {
 		t.Errorf("%d connects, the longest %d ns; want 20 ms", c.Count-before, c.Max)
 	}
 }

@@ -78,6 +78,7 @@ type engine struct {
 
 	sent, received int64 // bytes, ever
 	sentIn, recvIn int64 // bytes, in the measure phase
+	reads, readsIn int64 // that returned bytes: ever, and in the measure phase
 	backlog        int64
 	looked         int // at how many connections made on the way
 	spin, idle     int64
@@ -190,13 +191,13 @@ func (e *engine) cross(now int64) {
 		}
 	case 2:
 		e.edge = e.w.End
-		e.sentIn, e.recvIn, e.cpu = -e.gone(), -e.received, e.busy()
+		e.sentIn, e.recvIn, e.readsIn, e.cpu = -e.gone(), -e.received, -e.reads, e.busy()
 		if e.onEdge != nil {
 			e.onEdge(true)
 		}
 	case 3:
 		e.edge = e.w.Drained
-		e.sentIn, e.recvIn = e.sentIn+e.gone(), e.recvIn+e.received
+		e.sentIn, e.recvIn, e.readsIn = e.sentIn+e.gone(), e.recvIn+e.received, e.readsIn+e.reads
 		e.idle = max(0, (e.w.End-e.w.Measure)*int64(e.threads)-(e.busy()-e.cpu))
 		e.backlog += int64(e.inflight)
 		if e.sticky != nil {

@@ -103,6 +103,7 @@ func (e *engine) put(f *wire.Frame, k int32) {
 func (e *engine) take(i int32, b []byte) {
 	c := &e.conns[i]
 	e.received += int64(len(b))
+	e.reads++
 	if e.rearm {
 		e.load.tally.AfterRead(int(c.fd))
 	}

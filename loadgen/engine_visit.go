@@ -68,7 +68,7 @@ func (e *engine) connected(i int32) {
 	v.up = clock.Now()
 	v.used = v.up
 	if e.phase == 2 {
-		e.rec.connect.record(v.up - v.began)
+		e.rec.connect.Record(v.up - v.began)
 	}
 	if e.looked++; e.looked <= looks {
 		e.load.tally.Opened(int(c.fd))
@@ -86,7 +86,7 @@ func (e *engine) answered(k int32, now int64) {
 		return
 	}
 	if e.phase == 2 {
-		e.rec.firstByte.record(v.first - v.asked)
+		e.rec.firstByte.Record(v.first - v.asked)
 	}
 	c := &e.conns[k]
 	c.state = closing
@@ -103,7 +103,7 @@ func (e *engine) peerClosed(i int32) bool {
 	}
 	now := clock.Now()
 	if e.phase == 2 {
-		e.rec.closing.record(now - e.visits[e.at(i)].used)
+		e.rec.closing.Record(now - e.visits[e.at(i)].used)
 	}
 	e.vacate(i, now)
 	return true

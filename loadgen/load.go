@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/wire"
 )
@@ -39,7 +40,7 @@ func (s *Spec) Check() error {
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {
-		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
+		bad(f.Check(s.Params()))
 	}
 	for _, c := range []struct {
 		ok   bool
@@ -94,7 +95,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	params := s.Params()
 	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
 	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 		p.Threads = 1
 	}
 	l.place = p
-	l.dial = dialer{address: to, dgram: to.network == onUDP, blocks: l.engine.Threads, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: newQuantity()}
+	l.dial = dialer{address: to, dgram: to.network == onUDP, blocks: l.engine.Threads, timeout: int64(s.ConnectTimeout), tally: l.tally, connect: stats.NewLatency()}
 	if err := l.dial.sources.open(&to, s.Source, l.tally); err != nil {
 		return nil, fmt.Errorf("connect %s: %w", p.To, err)
 	}
@@ -132,7 +133,7 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	}
 	if l.workload.Brief {
 		l.closeOwn()
-		l.dial.connect, l.dial.fds = newQuantity(), slices.Repeat([]int{-1}, int(s.Connections))
+		l.dial.connect, l.dial.fds = stats.NewLatency(), slices.Repeat([]int{-1}, int(s.Connections))
 	}
 	if l.engine.Tasks {
 		l.crew = newCrew(len(l.dial.fds), l.engine.Threads)
@@ -193,7 +194,7 @@ func (l *Load) result(engines []*engine) (Result, error) {
 			return Result{}, err
 		}
 	}
-	if err := rec.connect.merge(&l.dial.connect); err != nil {
+	if err := rec.connect.Merge(&l.dial.connect); err != nil {
 		return Result{}, err
 	}
 	for k, n := range l.dial.errors {
@@ -213,6 +214,7 @@ func (l *Load) result(engines []*engine) (Result, error) {
 		r.BacklogEnd += e.backlog
 		r.SentBytes += e.sentIn
 		r.RecvBytes += e.recvIn
+		r.Reads += e.readsIn
 		r.Engine.Threads += e.threads
 		r.Engine.Idle += e.idle
 		r.Engine.Spin += e.spin
@@ -229,6 +231,7 @@ func (l *Load) result(engines []*engine) (Result, error) {
 	if r.Connections.Attained < r.Connections.Asked {
 		r.Connections.MinCompleted = 0
 	}
+	r.Ratios()
 	l.samples, l.dropped = rec.samples, rec.dropped
 	return r, nil
 }

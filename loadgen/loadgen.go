@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // Spec is all a load process is told. Data; its JSON is the message to the child.
@@ -24,7 +26,9 @@ type Spec struct {
 	Source         []netip.Addr      `json:"source,omitempty"` // connections come from these in turn; nil: from where the kernel chooses
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
-	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1
+	Compress       wire.Packing      `json:"compress,omitzero"`     // of bodies, both ways
+	Compressible   unit.Share        `json:"compressible,omitzero"` // with compress: the share of a body that repeats itself
+	Pipeline       unit.Count        `json:"pipeline,omitzero"`     // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
 	Engine         unit.Word         `json:"engine"`
 	Pace           unit.Word         `json:"pace"`
@@ -34,6 +38,11 @@ type Spec struct {
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
+}
+
+// Params is what both sides agree on about messages.
+func (s *Spec) Params() wire.Params {
+	return wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Packing: s.Compress, Compressible: float64(s.Compressible)}
 }
 
 // Place is what only the trial knows.
@@ -78,6 +87,11 @@ type Result struct {
 	SentBytes   int64            `json:"bytes_sent"` // written inside the measure phase
 	RecvBytes   int64            `json:"bytes_received"`
 
+	Replies         int64   `json:"replies"`           // valid ones completed inside the measure phase
+	Reads           int64   `json:"reads"`             // of the client, that returned bytes, inside the measure phase
+	MessagesPerRead float64 `json:"messages_per_read"` // replies ÷ reads
+	ReadsPerMessage float64 `json:"reads_per_message"`
+
 	Response  Quantity `json:"response"`   // every offered request; what never completed enters at its age
 	Service   Quantity `json:"service"`    // completed ones: reply complete − write began
 	QueueWait Quantity `json:"queue_wait"` // sent ones: waited for a free connection
@@ -95,6 +109,14 @@ type Result struct {
 	Histograms map[string]string `json:"-"`
 }
 
+// Ratios fills in what the counts of replies and reads say.
+func (r *Result) Ratios() {
+	if r.Replies > 0 && r.Reads > 0 {
+		r.MessagesPerRead = float64(r.Replies) / float64(r.Reads)
+		r.ReadsPerMessage = 1 / r.MessagesPerRead
+	}
+}
+
 // Connections says how many there were and how evenly they were served.
 type Connections struct {
 	Asked        int   `json:"asked"`
@@ -104,20 +126,8 @@ type Connections struct {
 	Held         Held  `json:"held,omitzero"` // beside them
 }
 
-// Quantity is one latency in nanoseconds. A percentile that the count does not support is nil.
-type Quantity struct {
-	Count    int64   `json:"count"`
-	Min      int64   `json:"min_ns"` // exact, not a bucket's edge
-	Mean     float64 `json:"mean_ns"`
-	P50      *int64  `json:"p50_ns"`
-	P90      *int64  `json:"p90_ns"`
-	P99      *int64  `json:"p99_ns"`
-	P999     *int64  `json:"p999_ns"`
-	P9999    *int64  `json:"p9999_ns"`
-	Max      int64   `json:"max_ns"`            // exact
-	Clipped  int64   `json:"clipped,omitempty"` // outside 1 ns to 60 s: counted at the edge
-	Censored *int64  `json:"censored_from"`     // percentiles at or above this are lower bounds; nil: none is
-}
+// Quantity is one latency in nanoseconds.
+type Quantity = stats.Quantity
 
 // Interval is a slice of the measure phase, by completion time.
 type Interval struct {

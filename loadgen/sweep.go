@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/results/stats"
 )
 
 // Answer is what became of the attempt to connect to a port.
@@ -55,13 +56,13 @@ func (s *Sweep) Count(a Answer) int64 { return s.counts[a].Load() }
 // this machine could not give.
 func (s *Sweep) Run(ctx context.Context) (Swept, error) {
 	r := sweeping{Sweep: s, swept: Swept{Answers: make([]Answer, len(s.Hosts)*len(s.Ports)), Errors: map[string]int64{}},
-		open: newQuantity(), closed: newQuantity(), flying: map[int]attempt{}, deadline: never}
+		open: stats.NewLatency(), closed: stats.NewLatency(), flying: map[int]attempt{}, deadline: never}
 	began := clock.Now()
 	err := r.all(ctx)
 	for fd := range r.flying {
 		unix.Close(fd)
 	}
-	r.swept.Open, r.swept.Closed = r.open.summary(), r.closed.summary()
+	r.swept.Open, r.swept.Closed = r.open.Summary(), r.closed.Summary()
 	r.swept.Duration = time.Duration(clock.Now() - began)
 	return r.swept, err
 }
@@ -70,7 +71,7 @@ func (s *Sweep) Run(ctx context.Context) (Swept, error) {
 type sweeping struct {
 	*Sweep
 	swept        Swept
-	open, closed quantity
+	open, closed stats.Latency
 	ep           int
 	flying       map[int]attempt // by descriptor
 	deadline     int64           // no attempt times out before this
@@ -161,10 +162,10 @@ func (s *sweeping) end(fd int, a attempt, now int64, err error) {
 			answer = Closed // nobody listens: the port was free, and the kernel took it for the connection's own end
 			break
 		}
-		s.open.record(now - a.began)
+		s.open.Record(now - a.began)
 	case unix.ECONNREFUSED:
 		answer = Closed
-		s.closed.record(now - a.began)
+		s.closed.Record(now - a.began)
 	case unix.ETIMEDOUT: // the kernel gave up before the timeout
 		answer = Silent
 	default:

@@ -11,7 +11,7 @@ import (
 	"github.com/sockbench/sockbench/unit"
 )
 
-// Metric is a name that a gate or a limit can have, and the unit of its values: "1/s", "ns", "share" or "B/s".
+// Metric is a name that a gate or a limit can have, and the unit of its values: "1/s", "ns", "share", "B/s" or "1".
 type Metric struct{ Name, Unit string }
 
 // Metrics are those of results.All. The names stand here too because a plan is checked before there are results.
@@ -19,6 +19,7 @@ var Metrics = []Metric{
 	{"throughput", "1/s"},
 	{"p50", "ns"}, {"p90", "ns"}, {"p99", "ns"}, {"p999", "ns"}, {"max", "ns"}, {"mean", "ns"},
 	{"service_p50", "ns"}, {"service_p99", "ns"}, {"connect_p99", "ns"},
+	{"server_queue_mean", "ns"}, {"server_service_mean", "ns"}, {"messages_per_read", "1"}, {"reads_per_message", "1"},
 	{"client_cpu_per_request", "ns"}, {"server_cpu_per_request", "ns"},
 	{"errors", "share"},
 	{"goodput", "B/s"},
@@ -68,7 +69,7 @@ func (m Metric) read(text string) (v float64, canonical string, err error) {
 	into := map[string]interface {
 		encoding.TextUnmarshaler
 		fmt.Stringer
-	}{"1/s": &rate, "ns": &time, "share": &share, "B/s": &size}[m.Unit]
+	}{"1/s": &rate, "1": &rate, "ns": &time, "share": &share, "B/s": &size}[m.Unit]
 	if m.Unit == "B/s" {
 		text = strings.TrimSuffix(text, "/s")
 	}

@@ -22,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats, room}
+var rules = []rule{sizes, payloads, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats, room}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -75,12 +75,21 @@ func (s subject) part(knobs []string) string {
 func sizes(s subject) ([]string, string) {
 	f, err := wire.Find(string(s.spec.Load.Framing))
 	if err == nil {
-		err = f.Check(wire.Params{Request: int64(s.spec.Load.Request), Reply: int64(s.spec.Load.Reply)})
+		err = f.Check(s.spec.Load.Params())
 	}
 	if err != nil {
-		return []string{"framing", "request", "reply"}, err.Error()
+		return []string{"framing", "request", "reply", "compress"}, err.Error()
 	}
 	return nil, ""
+}
+
+// payloads refuses to say what bodies are like where they are filler and nobody looks at them.
+func payloads(s subject) ([]string, string) {
+	_, named := s.cell["compressible"]
+	if _, compress := s.cell["compress"]; !named || compress { // compress=none beside others is what they are compared with
+		return nil, ""
+	}
+	return []string{"compressible"}, "it acts on compressed bodies only: name a way to compress, for example compress=gzip:1, or leave it out"
 }
 
 func counts(s subject) ([]string, string) {

@@ -31,7 +31,7 @@ func requestSize(r *Record) int64 {
 	if err != nil {
 		return 0
 	}
-	p := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
+	p := s.Params()
 	if f.Check(p) != nil {
 		return 0
 	}

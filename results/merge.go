@@ -8,6 +8,7 @@ import (
 
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/results/stats"
+	"github.com/sockbench/sockbench/targets"
 )
 
 // merge adds up trials of one cell: counts are summed, histograms merged, nothing is averaged. CPU per request and
@@ -18,10 +19,13 @@ func merge(records []*Record) (*Metrics, error) {
 	for _, r := range records {
 		inside += r.Metrics.inside()
 		addCounts(&m.Result, &r.Metrics.Result)
+		m.Handled.Requests += r.Metrics.Handled.Requests
+		m.Handled.Reads += r.Metrics.Handled.Reads
 		addSide(&m.Client, &r.Metrics.Client)
 		addSide(&m.Server, &r.Metrics.Server)
 		addMachine(&m.Machine, &r.Metrics.Machine)
 	}
+	m.Ratios()
 	m.Throughput = inside * 1e9 / m.window()
 	for _, q := range quantities {
 		merged, err := mergeQuantity(q.name, q.of, records)
@@ -41,6 +45,8 @@ var quantities = []struct {
 	{"response", response}, {"service", service}, {"connect", connecting},
 	{"queue_wait", func(m *Metrics) *loadgen.Quantity { return &m.QueueWait }},
 	{"lateness", func(m *Metrics) *loadgen.Quantity { return &m.Lateness }},
+	{targets.QueueHistogram, func(m *Metrics) *loadgen.Quantity { return &m.Handled.Waiting }},
+	{targets.ServiceHistogram, func(m *Metrics) *loadgen.Quantity { return &m.Handled.Service }},
 }
 
 func addCounts(to, r *loadgen.Result) {
@@ -48,6 +54,7 @@ func addCounts(to, r *loadgen.Result) {
 		{&to.Offered, &r.Offered}, {&to.Completed, &r.Completed}, {&to.Failed, &r.Failed}, {&to.TimedOut, &r.TimedOut}, {&to.Unfinished, &r.Unfinished},
 		{&to.Scheduled, &r.Scheduled}, {&to.Sent, &r.Sent}, {&to.BacklogEnd, &r.BacklogEnd}, {&to.NotSent, &r.NotSent}, {&to.Late, &r.Late},
 		{&to.Duplicated, &r.Duplicated}, {&to.Reordered, &r.Reordered}, {&to.Duration, &r.Duration}, {&to.SentBytes, &r.SentBytes}, {&to.RecvBytes, &r.RecvBytes},
+		{&to.Replies, &r.Replies}, {&to.Reads, &r.Reads},
 		{&to.Engine.Idle, &r.Engine.Idle}, {&to.Engine.Spin, &r.Engine.Spin},
 	} {
 		*p[0] += *p[1]

@@ -10,7 +10,7 @@ import (
 // Metric is anything that a goal, a limit, a gate, a column or an export can name.
 type Metric struct {
 	Name, Doc string
-	Unit      string // of the value: "1/s", "ns", "share", "B/s"
+	Unit      string // of the value: "1/s", "ns", "share", "B/s", "1"
 	Lower     bool   // lower is better
 	// Get reads the metric. It is not supported where the record has no, or too little, data about it.
 	Get func(*Record) (v float64, supported bool)
@@ -33,6 +33,14 @@ var All = []Metric{
 	percentile("service_p50", "half of the completed requests took no longer from write to reply", service, func(q *loadgen.Quantity) *int64 { return q.P50 }),
 	percentile("service_p99", "99 of 100 completed requests took no longer from write to reply", service, func(q *loadgen.Quantity) *int64 { return q.P99 }),
 	percentile("connect_p99", "99 of 100 connections were made in this time", connecting, func(q *loadgen.Quantity) *int64 { return q.P99 }),
+	{Name: "server_queue_mean", Unit: "ns", Lower: true, Doc: "the mean wait inside the server, from when it heard of a request to when it began it",
+		Get: measured(func(m *Metrics) (float64, bool) { return m.Handled.Waiting.Mean, m.Handled.Waiting.Count > 0 })},
+	{Name: "server_service_mean", Unit: "ns", Lower: true, Doc: "the mean time that the server worked, or slept, for a request",
+		Get: measured(func(m *Metrics) (float64, bool) { return m.Handled.Service.Mean, m.Handled.Service.Count > 0 })},
+	{Name: "messages_per_read", Unit: "1", Doc: "requests that the server took with one read",
+		Get: measured(func(m *Metrics) (float64, bool) { return over(m.Handled.Requests, m.Handled.Reads) })},
+	{Name: "reads_per_message", Unit: "1", Lower: true, Doc: "reads that the server needed for one request",
+		Get: measured(func(m *Metrics) (float64, bool) { return over(m.Handled.Reads, m.Handled.Requests) })},
 	perRequest("client_cpu_per_request", "CPU time of the load process per reply", func(m *Metrics) *Side { return &m.Client }),
 	perRequest("server_cpu_per_request", "CPU time of the server per reply", func(m *Metrics) *Side { return &m.Server }),
 	{Name: "errors", Unit: "share", Lower: true, Doc: "failed, timed out and unfinished requests ÷ offered ones",
@@ -120,6 +128,11 @@ func percentile(name, doc string, of func(*Metrics) *loadgen.Quantity, at func(*
 			v := at(q)
 			return v != nil && q.Censored != nil && *v >= *q.Censored
 		}}
+}
+
+// over is a ratio of counts, of which neither is 0.
+func over(a, b int64) (float64, bool) {
+	return float64(a) / float64(max(b, 1)), a > 0 && b > 0
 }
 
 // perRequest divides a side's CPU time by the replies completed meanwhile. A side without CPU time was not measured.

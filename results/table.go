@@ -194,6 +194,7 @@ type cellJSON struct {
 	Counts   map[string]int64    `json:"counts,omitempty"`
 	Metrics  map[string]*float64 `json:"metrics,omitempty"`
 	AtLeast  []string            `json:"at_least,omitempty"`
+	Means    *Parts              `json:"means,omitempty"` // where the server's part is known
 	Doubts   []CellDoubt         `json:"doubts"`
 }
 
@@ -225,6 +226,9 @@ func (s *CellSummary) json() cellJSON {
 	}
 	r := &s.Merged.Metrics.Result
 	c.Counts = map[string]int64{"offered": r.Offered, "completed": r.Completed, "failed": r.Failed, "timed_out": r.TimedOut, "unfinished": r.Unfinished}
+	if p, ok := s.Merged.Metrics.parts(); ok {
+		c.Means = &p
+	}
 	c.Metrics = map[string]*float64{}
 	for _, m := range All {
 		c.Metrics[m.Name] = nil
@@ -298,13 +302,13 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		if err := t.Markdown(w); err != nil {
 			return err
 		}
-		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**Notes**\n", bullets(legend), 0))
+		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**"+meansHeading+"**\n", bullets(Means(p, a.Cells)), 0), section(w, "**Notes**\n", bullets(legend), 0))
 	case "table":
 		t, legend := Table(p, a.Cells)
 		if err := blankRepeats(p, t).Text(w, width); err != nil {
 			return err
 		}
-		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, "Notes", legend, width))
+		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, meansHeading, Means(p, a.Cells), width), section(w, "Notes", legend, width))
 	}
 	return errors.New("no format " + format + ": choose one of table, json, md, csv")
 }

@@ -24,13 +24,14 @@ const (
 	ownMax  = 16 << 10              // … and where each connection has a buffer of its own
 	retry   = 10 * time.Millisecond // wait before accept is tried again when descriptors or memory have run out
 	slice   = 20 * time.Millisecond // most time a service asleep takes to notice that the server is being closed
+	gap     = 10 * time.Microsecond // between two looks at the clock by a thread that computes: longer, and it did not run
 	nowhere = "://127.0.0.1:0"      // what an empty Place.Listen means, behind the network
 	usual   = unit.Word("length")   // what an empty Spec.Framing means
 	stream  = 0x9e3779b97f4a7c15    // the second half of the service sampler's seed: its own stream
 )
 
 // answers are the knobs that act on every model which answers requests.
-var answers = []string{"framing", "request", "reply", "service_time", "options"}
+var answers = []string{"framing", "request", "reply", "compress", "compressible", "service_time", "options"}
 
 // Env is what every model shares: addresses, options, framing, service time, counters. Safe for concurrent use.
 type Env struct {
@@ -46,6 +47,7 @@ type Env struct {
 	nap     func(time.Duration) // how a service that sleeps does it; may return early
 	halted  atomic.Bool         // Close was called: nobody works or sleeps on
 	samples *sampler
+	times   *timing // nil: nothing is timed
 
 	mu    sync.Mutex
 	rng   *rand.Rand
@@ -61,8 +63,8 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
-	if !f.Chooses {
+	sizes := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Packing: s.Compress, Compressible: float64(s.Compressible)}
+	if !f.Chooses || s.Compress != (wire.Packing{}) {
 		check := f.Check
 		if networks[0] == onUDP {
 			check = f.CheckDatagram
@@ -121,11 +123,20 @@ func threadNap(d time.Duration) {
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
 }
 
-// handle serves the request that a read returning at received completed.
-func (e *Env) handle(id uint64, received int64) {
-	began := e.samples.now()
+// handle serves the request that a read returning at received completed, and of which the server heard at heard; 0: it
+// is not timed.
+func (e *Env) handle(id uint64, received, heard int64) {
+	if heard == 0 && e.samples == nil {
+		e.work()
+		return
+	}
+	began := clock.Now()
 	e.work()
-	e.samples.note(id, received, began)
+	ended := clock.Now()
+	if heard != 0 {
+		e.times.note(heard, began, ended)
+	}
+	e.samples.note(Sample{id, received, began, ended})
 }
 
 // work spends one request's service time: computing, or asleep.
@@ -134,9 +145,14 @@ func (e *Env) work() {
 		return
 	}
 	left := e.draw()
-	for until := clock.Now() + int64(left); left > 0 && !e.halted.Load(); left = time.Duration(until - clock.Now()) {
+	now := clock.Now()
+	for until := now + int64(left); now < until && !e.halted.Load(); {
 		if e.service.Sleep {
-			e.nap(min(left, slice))
+			e.nap(min(time.Duration(until-now), slice))
+		}
+		before := now
+		if now = clock.Now(); !e.service.Sleep && now-before > int64(gap) {
+			until += now - before // another thread had the CPU: time that is no work of ours
 		}
 	}
 }

@@ -66,7 +66,8 @@ type ring struct {
 	conns    []*ringed // by descriptor
 	open     int
 	count    uint32 // of connections, ever: their numbers
-	done     []uring.Completion
+	waits    int    // since one was timed
+	done     []told
 	todo     []*ringed // that may have something to send, once what was sent before is known to have gone
 	ready    []*ringed // todo of the round before
 	mem      []byte    // replies between two submits
@@ -79,6 +80,12 @@ type ring struct {
 	drained atomic.Bool // drain was called
 	mu      sync.Mutex
 	wake    int // eventfd; -1: closed
+}
+
+// told is a completion, and when the ring told of it, if that is timed.
+type told struct {
+	uring.Completion
+	heard int64
 }
 
 // ringed is one connection.
@@ -173,10 +180,10 @@ func (m *ring) submit(least int, timeout int64) {
 	if err := m.ring.Wait(least, timeout); err != nil {
 		panic(fmt.Sprintf("targets: io_uring: %v", err)) // its requests are ours alone
 	}
-	var c uring.Completion
-	for m.ring.Next(&c) {
+	c := told{heard: m.env.times.hear(&m.waits)}
+	for m.ring.Next(&c.Completion) {
 		if c.Data&ofWhat == ofSend {
-			m.short(&c)
+			m.short(&c.Completion)
 		} else {
 			m.done = append(m.done, c)
 		}
@@ -212,18 +219,18 @@ func (c *ringed) data(what uint64) uint64 {
 	return what | uint64(c.number)<<32 | uint64(c.fd)
 }
 
-func (m *ring) handle(done *uring.Completion) {
+func (m *ring) handle(done *told) {
 	switch done.Data & ofWhat {
 	case ofWake:
 		var count [8]byte
 		unix.Read(m.wake, count[:]) // the flags say why
 		m.ring.Poll(uring.File(m.wake), unix.POLLIN, ofWake)
 	case ofAccept:
-		m.accepted(done)
+		m.accepted(&done.Completion)
 	case ofReceive:
 		m.received(done)
 	case ofRoom:
-		if c := m.of(done); c != nil && c.rest != nil {
+		if c := m.of(&done.Completion); c != nil && c.rest != nil {
 			m.flush(c)
 		}
 	}
@@ -273,30 +280,30 @@ func (m *ring) hush(c *ringed) {
 	}
 }
 
-func (m *ring) received(done *uring.Completion) {
-	c := m.of(done)
+func (m *ring) received(done *told) {
+	c := m.of(&done.Completion)
 	if c == nil {
-		m.ring.Recycle(done)
+		m.ring.Recycle(&done.Completion)
 		return
 	}
 	c.listens = done.More()
 	switch err := done.Err(); {
 	case err == unix.ENOBUFS || err == unix.ECANCELED || err == unix.EINTR:
 	case err != nil:
-		m.ring.Recycle(done)
+		m.ring.Recycle(&done.Completion)
 		m.end(c)
 		return
 	case done.Res == 0:
 		c.atEnd = true
 	default:
-		b := m.ring.Buffer(done)
+		b := m.ring.Buffer(&done.Completion)
 		if c.rest != nil || c.queued || len(c.in) > 0 || len(c.Out()) > 0 {
 			c.in = append(c.in, b...)
 		} else {
-			c.Feed(b)
+			c.FeedHeard(b, done.heard)
 		}
 	}
-	m.ring.Recycle(done)
+	m.ring.Recycle(&done.Completion)
 	m.pump(c)
 }
 

@@ -37,6 +37,8 @@ type loop struct {
 	edge     bool // the poller tells of a change once: whoever is told has to read, or write, to the end
 	listener int  // -1: closed
 	buf      []byte
+	waits    int       // since one was timed
+	heard    int64     // when the last wait returned, if it is timed
 	conns    []*polled // by descriptor
 	again    []int     // those that had their turn, and may not be told of anew
 	open     int
@@ -120,6 +122,7 @@ func (m *loop) run() {
 		if err != nil && err != unix.EINTR {
 			panic(fmt.Sprintf("targets: wait for sockets: %v", err)) // its arguments are ours alone
 		}
+		m.heard = m.env.times.hear(&m.waits)
 		n := len(m.again)
 		for i := range events {
 			m.event(&events[i])
@@ -235,7 +238,7 @@ func (m *loop) read(c *polled) bool {
 	case n > 0:
 		c.empty = n < len(m.buf)
 		c.last = m.draining && c.empty
-		c.Feed(m.buf[:n])
+		c.FeedHeard(m.buf[:n], m.heard)
 		return true
 	case err == unix.EINTR:
 		if m.edge {

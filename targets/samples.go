@@ -54,14 +54,13 @@ func (s *sampler) now() int64 {
 	return clock.Now()
 }
 
-// note keeps a request that a read returning at received completed, and whose service, over now, began at began.
-func (s *sampler) note(id uint64, received, began int64) {
+// note keeps a request.
+func (s *sampler) note(r Sample) {
 	if s == nil {
 		return
 	}
-	ended := clock.Now()
 	if i := s.taken.Add(1) - 1; i < int64(len(s.slots)) {
-		s.slots[i] = Sample{id, received, began, ended}
+		s.slots[i] = r
 	}
 }
 

@@ -14,7 +14,7 @@ func TestSampler(t *testing.T) {
 		wg.Go(func() {
 			for i := range 100 {
 				at := s.now()
-				s.note(uint64(k*100+i), at, s.now())
+				s.note(Sample{uint64(k*100 + i), at, s.now(), s.now()})
 			}
 		})
 	}
@@ -33,7 +33,7 @@ func TestSampler(t *testing.T) {
 		t.Errorf("%d requests kept and %d dropped, want 900 and 100", len(seen), dropped)
 	}
 	var none *sampler
-	none.note(1, none.now(), none.now())
+	none.note(Sample{ID: 1})
 	if kept, dropped := none.all(); kept != nil || dropped != 0 || none.now() != 0 {
 		t.Errorf("nobody asked for samples, and there are %d, %d dropped", len(kept), dropped)
 	}

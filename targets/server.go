@@ -24,6 +24,7 @@ type server struct {
 // serve starts m, which listens at addr. The end of ctx closes it.
 func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 	s := &server{env: e, addr: addr, m: m, done: make(chan struct{})}
+	e.times = newTiming(e.service)
 	forget := context.AfterFunc(ctx, s.halt)
 	go func() { // a model may lock its thread, which then ends with this goroutine
 		defer close(s.done)
@@ -32,6 +33,12 @@ func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 		m.run()
 	}()
 	return s
+}
+
+// Measure says that only requests heard of between two instants are to be timed. Before that all are.
+func (s *server) Measure(from, to int64) {
+	s.env.times.from.Store(from)
+	s.env.times.to.Store(to)
 }
 
 func (s *server) Addr() string { return s.addr }
@@ -64,6 +71,8 @@ func (s *server) halt() {
 
 func (s *server) Result() Result {
 	r := s.env.result()
+	s.env.times.report(&r)
+	r.ratios()
 	select {
 	case <-s.done:
 		r.Samples, r.Dropped = s.env.samples.all()

@@ -33,6 +33,8 @@ type Session struct {
 	hold  *[outMax]byte // nil: no input put aside
 	rest  []byte        // input in hold that is scanned once the output has gone
 	at    int64         // when the last read had returned; 0: nobody wants to know
+	heard int64         // when the server heard of what that read returned; 0: it is not timed
+	waits int           // reads since one was timed
 
 	requests, reads, writes, sent, received int64
 }
@@ -42,14 +44,20 @@ type Session struct {
 func (e *Env) accepted(fd int) *Session {
 	e.sockets.Opened(fd)
 	e.mu.Lock()
+	waits := int(e.total.Accepts % timedEvery) // connections that carry one request each are timed too
 	e.total.Accepts++
 	e.mu.Unlock()
-	return &Session{env: e, fd: fd}
+	return &Session{env: e, fd: fd, waits: waits}
 }
 
 // Feed takes what one read returned, at most 64 KiB and only while Out is empty, and keeps no reference to it.
 // It spends the requests' service time.
-func (s *Session) Feed(b []byte) {
+func (s *Session) Feed(b []byte) { s.FeedHeard(b, s.env.times.hear(&s.waits)) }
+
+// FeedHeard is Feed for event loops, which hear of input when a wait returns, and read it when they come to it: heard is
+// what timing.hear said then.
+func (s *Session) FeedHeard(b []byte, heard int64) {
+	s.heard = heard
 	s.at = s.env.samples.now()
 	s.reads++
 	s.received += int64(len(b))
@@ -150,7 +158,7 @@ func (s *Session) room() bool {
 func (s *Session) answer() {
 	s.requests++
 	m := s.state.Msg
-	s.env.handle(m.ID, s.at)
+	s.env.handle(m.ID, s.at, s.heard)
 	if m.Reply == 0 {
 		return
 	}

@@ -12,7 +12,8 @@ import (
 // pair is a session on no socket, and requests to feed it.
 func pair(t testing.TB, framing string, p wire.Params, n int) (*Session, []byte) {
 	t.Helper()
-	e, err := newEnv(Spec{Framing: unit.Word(framing), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}, Place{}, overStreams)
+	e, err := newEnv(Spec{Framing: unit.Word(framing), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply),
+		Compress: p.Packing, Compressible: unit.Share(p.Compressible)}, Place{}, overStreams)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,6 +21,7 @@ func pair(t testing.TB, framing string, p wire.Params, n int) (*Session, []byte)
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.times = newTiming(unit.Dist{})
 	c := f.Client(p)
 	var frame wire.Frame
 	var in []byte
@@ -54,6 +56,21 @@ func TestSessionDoesNotAllocate(t *testing.T) {
 			if n := testing.AllocsPerRun(200, func() { flow(s, in, 50_000) }); n != 0 {
 				t.Errorf("%s, %d requests for %d bytes: %v allocations", wire.All[i].Name, c.n, c.reply, n)
 			}
+		}
+	}
+}
+
+// Neither does one that decompresses and compresses; it counts the requests in it, and gives its buffers back.
+func TestSessionOfCompressed(t *testing.T) {
+	for _, kind := range []string{"gzip", "zstd"} {
+		p := wire.Params{Request: 5000, Reply: 9000, Packing: wire.Packing{Kind: kind, Level: 1}, Compressible: .9}
+		s, in := pair(t, "length", p, 10)
+		whole := flow(s, in, 50_000)
+		if s.requests != 10 || s.err != nil || whole < 10*900 || whole > 10*3000 || s.out != nil || s.hold != nil {
+			t.Errorf("%s: %d requests, error %v, %d bytes of replies; buffers held %v %v", kind, s.requests, s.err, whole, s.out != nil, s.hold != nil)
+		}
+		if n := testing.AllocsPerRun(100, func() { flow(s, in, 50_000) }); n != 0 {
+			t.Errorf("%s: %v allocations", kind, n)
 		}
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // Ref names a target. Text: a model's name, "exec: ./server --port {port}", "addr: tcp://10.0.0.5:9000".
@@ -43,14 +45,16 @@ func (r Ref) String() string {
 
 // Spec is all a target process is told. Data; its JSON is the message to the child.
 type Spec struct {
-	Target   Ref               `json:"target"`
-	Framing  unit.Word         `json:"framing"`
-	Request  unit.Bytes        `json:"request"` // what framings without a length of their own must know
-	Reply    unit.Bytes        `json:"reply"`
-	Workers  unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
-	Listener unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
-	Service  unit.Dist         `json:"service_time"`
-	Options  []sockopt.Setting `json:"options,omitempty"`
+	Target       Ref               `json:"target"`
+	Framing      unit.Word         `json:"framing"`
+	Request      unit.Bytes        `json:"request"` // what framings without a length of their own must know
+	Reply        unit.Bytes        `json:"reply"`
+	Compress     wire.Packing      `json:"compress,omitzero"`
+	Compressible unit.Share        `json:"compressible,omitzero"`
+	Workers      unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
+	Listener     unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
+	Service      unit.Dist         `json:"service_time"`
+	Options      []sockopt.Setting `json:"options,omitempty"`
 }
 
 // Listeners is how models with several workers let them accept: all from one listening socket, or each from one of its
@@ -130,20 +134,44 @@ type Server interface {
 
 // Result is the server's side of a trial.
 type Result struct {
-	Accepts  int64           `json:"accepts"`
-	Refused  int64           `json:"refused,omitempty"`           // of those, closed at once for want of room
-	Spread   []int64         `json:"accepts_by_worker,omitempty"` // where several accept
-	Requests int64           `json:"requests"`                    // complete ones; of naive: reads
-	Reads    int64           `json:"reads"`                       // reads that returned bytes
-	Writes   int64           `json:"writes"`                      // writes that took bytes
-	Sent     int64           `json:"bytes_sent"`
-	Received int64           `json:"bytes_received"`
-	Protocol int64           `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
-	Queue    Queue           `json:"queue,omitzero"`  // of pool
-	Sockets  sockopt.Sockets `json:"sockets"`
-	Samples  []Sample        `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
-	Dropped  int64           `json:"-"` // how many more there were
+	Accepts  int64   `json:"accepts"`
+	Refused  int64   `json:"refused,omitempty"`           // of those, closed at once for want of room
+	Spread   []int64 `json:"accepts_by_worker,omitempty"` // where several accept
+	Requests int64   `json:"requests"`                    // complete ones; of naive: reads
+	Reads    int64   `json:"reads"`                       // reads that returned bytes
+	Writes   int64   `json:"writes"`                      // writes that took bytes
+	Sent     int64   `json:"bytes_sent"`
+	Received int64   `json:"bytes_received"`
+	Protocol int64   `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
+	Queue    Queue   `json:"queue,omitzero"`  // of pool
+
+	// Of all requests where the service time is 100 us or more, else of one in about 61, and of the measure phase where there is one.
+	Waiting stats.Quantity `json:"waiting,omitzero"` // from when the wait or the read that told of the request returned to when its service began
+	Service stats.Quantity `json:"service,omitzero"` // from then to when its service was over
+
+	MessagesPerRead float64 `json:"messages_per_read"` // requests ÷ reads
+	ReadsPerMessage float64 `json:"reads_per_message"`
+
+	Sockets sockopt.Sockets `json:"sockets"`
+	// Histograms of Waiting and Service, as the record keeps them.
+	Histograms map[string]string `json:"-"`
+	Samples    []Sample          `json:"-"` // the first requests handled, as many as Place asked for; after Drain or Close
+	Dropped    int64             `json:"-"` // how many more there were
 }
+
+// ratios fills in what the counts say.
+func (r *Result) ratios() {
+	if r.Reads > 0 && r.Requests > 0 {
+		r.MessagesPerRead = float64(r.Requests) / float64(r.Reads)
+		r.ReadsPerMessage = 1 / r.MessagesPerRead
+	}
+}
+
+// Names of the Result's histograms.
+const (
+	QueueHistogram   = "server_queue"
+	ServiceHistogram = "server_service"
+)
 
 // Find returns the model of that name.
 func Find(name string) (*Entry, error) {

@@ -37,6 +37,8 @@ type udp struct {
 	env     *Env
 	in, out mail
 	state   wire.State
+	waits   int   // since one was timed
+	heard   int64 // when the last wait returned, if it is timed
 	frame   wire.Frame
 	total   Result
 	drained atomic.Bool
@@ -113,6 +115,7 @@ func (m *udp) receive(flags int) int {
 func (m *udp) serve(n int) {
 	m.total.Reads++
 	at := m.env.samples.now()
+	m.heard = m.env.times.hear(&m.waits)
 	replies := 0
 	for i := 0; i < n && !m.env.halted.Load(); i++ {
 		b := m.in.bufs[i][:m.in.heads[i].bytes]
@@ -145,7 +148,7 @@ func (m *udp) answer(b, buf []byte, at int64) []byte {
 		return nil
 	}
 	m.total.Requests++
-	m.env.handle(msg.ID, at)
+	m.env.handle(msg.ID, at, m.heard)
 	if msg.Reply == 0 {
 		return nil
 	}

@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // MaxDatagram is the most bytes of payload a UDP datagram carries over IPv4: 65,535 less the heads of IP and UDP.
 const MaxDatagram = 65_507
@@ -9,6 +12,9 @@ const MaxDatagram = 65_507
 func (f *Framing) CheckDatagram(p Params) error {
 	if err := f.Check(p); err != nil {
 		return err
+	}
+	if p.Packing.Kind != "" {
+		return errors.New("compress acts on streams, and udp is none: leave compress out")
 	}
 	for _, s := range []struct {
 		knob  string

@@ -21,6 +21,8 @@ type Frame struct {
 	body int64
 	tail string
 	gone int64
+
+	packed *[]byte // the body, instead of filler; nil: it is that
 }
 
 // Len is the whole message's length in bytes.
@@ -43,6 +45,9 @@ func (f *Frame) Next(buf []byte) []byte {
 	at := f.gone
 	h := int64(len(f.head))
 	if at >= h && at < h+f.body && f.body > int64(len(buf)) {
+		if f.packed != nil {
+			return (*f.packed)[at-h:]
+		}
 		return filler[:min(h+f.body-at, fillerMax)] // long body: no copy
 	}
 	out := buf[:0]
@@ -52,6 +57,11 @@ func (f *Frame) Next(buf []byte) []byte {
 	}
 	for at < h+f.body && len(out) < cap(buf) {
 		n := min(h+f.body-at, int64(cap(buf)-len(out)), fillerMax)
+		if f.packed != nil {
+			out = append(out, (*f.packed)[at-h:at-h+n]...)
+			at += n
+			continue
+		}
 		out = append(out, filler[:n]...)
 		at += n
 	}
@@ -65,4 +75,10 @@ func (f *Frame) Next(buf []byte) []byte {
 func (f *Frame) Wrote(n int) { f.gone += int64(n) }
 
 // Reset empties the frame for the next message.
-func (f *Frame) Reset() { f.head, f.body, f.tail, f.gone = f.head[:0], 0, "", 0 }
+func (f *Frame) Reset() {
+	f.head, f.body, f.tail, f.gone = f.head[:0], 0, "", 0
+	if f.packed != nil {
+		bodies.give(f.packed)
+		f.packed = nil
+	}
+}

@@ -24,8 +24,15 @@ var length = Framing{
 	Min:     lengthMin,
 	Matched: func(Params) bool { return true },
 	Chooses: true,
-	Client:  func(Params) Codec { return lengthCodec{} },
-	Server:  func(Params) Codec { return lengthCodec{server: true} },
+	Client:  func(p Params) Codec { return lengthSide(p, false) },
+	Server:  func(p Params) Codec { return lengthSide(p, true) },
+}
+
+func lengthSide(p Params, server bool) Codec {
+	if p.Packing.Kind != "" {
+		return newPacked(p, server)
+	}
+	return lengthCodec{server: server}
 }
 
 type lengthCodec struct{ server bool }

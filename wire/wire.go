@@ -20,11 +20,13 @@ type Message struct {
 }
 
 // State is the parse state of one direction of one connection. Zero: at a message boundary.
-// It holds no body: a 16 MiB message costs what an empty one does.
+// It holds no body, unless it is compressed: a 16 MiB message costs what an empty one does.
 type State struct {
 	Msg  Message // valid when Scan reports done, until the next Scan
 	head [headMax]byte
 	got  int64 // bytes of the current message already seen
+
+	packed *[]byte // a compressed body that comes in pieces; nil: none
 }
 
 // headMax is the longest head that any framing must see whole before it knows the message.
@@ -55,6 +57,8 @@ type Framing struct {
 // Params are the sizes both sides agree on, counted as the framing counts them.
 type Params struct {
 	Request, Reply int64
+	Packing        Packing // of bodies; zero: none
+	Compressible   float64 // with Packing: the share of a body that repeats itself
 }
 
 // All lists the framings.
@@ -85,5 +89,5 @@ func (f *Framing) Check(p Params) error {
 			return fmt.Errorf("%s %d is too large: at most %d bytes (16MiB)", s.knob, s.size, MaxFrame)
 		}
 	}
-	return nil
+	return f.checkPacking(p)
 }

@@ -222,7 +222,8 @@ func TestDatagram(t *testing.T) {
 			p    Params
 			says string
 		}{
-			{Params{most, most}, ""}, {Params{f.Min - 1, 64}, "too small"}, {Params{most + 1, 64}, "request"}, {Params{64, most + 1}, "reply"},
+			{Params{Request: most, Reply: most}, ""}, {Params{Request: f.Min - 1, Reply: 64}, "too small"},
+			{Params{Request: most + 1, Reply: 64}, "request"}, {Params{Request: 64, Reply: most + 1}, "reply"},
 		} {
 			if err := f.CheckDatagram(c.p); c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 				t.Errorf("%s: %+v: %v, want %q", f.Name, c.p, err, c.says)
