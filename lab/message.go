@@ -14,13 +14,15 @@ import (
 
 // Message is one line of JSON between the parent and a part; exactly one field is set.
 //
-// The parent says Serve or Load, the part answers Ready; the parent says Window, and then there is silence until the
+// The parent says Serve or Load, the part answers Ready; so does the server part when it has accepted as many connections
+// as Settle says. The parent says Window, and then there is silence until the
 // window has passed. The client part answers Done by itself, the server part when it is told Finish. A part that
 // cannot go on says Error and ends.
 type Message struct {
 	Serve  *Serve          `json:"serve,omitempty"`
 	Load   *Load           `json:"load,omitempty"`
 	Ready  *Ready          `json:"ready,omitempty"`
+	Settle int             `json:"settle,omitempty"`
 	Window *loadgen.Window `json:"window,omitempty"`
 	Finish bool            `json:"finish,omitempty"`
 	Done   *Done           `json:"done,omitempty"`

@@ -90,6 +90,13 @@ func serve(c *channel) error {
 		case <-died:
 			return errors.New("the target died: " + command.Exit())
 		case m := <-said:
+			if m.Settle > 0 {
+				settle(srv, m.Settle)
+				if err := c.send(Message{Ready: &Ready{}}); err != nil {
+					return err
+				}
+				continue
+			}
 			if m.Window != nil {
 				if s, ok := srv.(interface{ Measure(from, to int64) }); ok {
 					s.Measure(m.Window.Measure, m.Window.End)
@@ -102,6 +109,18 @@ func serve(c *channel) error {
 			}
 			return finish(c, srv, <-used, before)
 		}
+	}
+}
+
+// settle waits until a server of this process has accepted so many connections: the kernel completes them before, and a
+// server that is under load already may take seconds to come to the last. One that never does is measured all the same.
+func settle(srv targets.Server, connections int) {
+	s, ok := srv.(interface{ Accepted() int64 })
+	if !ok {
+		return
+	}
+	for end := time.Now().Add(settleLimit); s.Accepted() < int64(connections) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -233,6 +252,9 @@ func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Resu
 	s.Sockets = l.Sockets()
 	return r, s, nil
 }
+
+// settleLimit is how long a server may take to accept its clients before they have anything to ask.
+const settleLimit = 3 * time.Second
 
 // drainLimit is how long a server may take to finish once its clients are gone.
 const drainLimit = 3 * time.Second

@@ -102,6 +102,9 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	if err := client.connect(ctx, rec.Spec, loadgen.Place{To: addr, Seed: rec.Seed, Threads: max(len(g.cpus[plan.Client]), 1), Samples: l.samples()}); err != nil {
 		return server.blamed(err)
 	}
+	if err := server.settle(ctx, entry, rec.Spec); err != nil {
+		return err
+	}
 
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
 	for _, p := range []*party{server, client} {
@@ -117,7 +120,8 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	if err := server.send(Message{Finish: true}); err != nil {
 		return &stageError{"drain", err}
 	}
-	served, err := server.await(ctx, "drain", drainLimit+slack, nil)
+	unwind := time.Duration(s.Load.Total()) * time.Millisecond // of threads, which end one by one
+	served, err := server.await(ctx, "drain", drainLimit+slack+unwind, nil)
 	if err != nil {
 		return err
 	}
@@ -319,6 +323,22 @@ func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64, samples int
 		return "", &stageError{"serve", errors.New("the server did not say where it listens")}
 	}
 	return m.Ready.Addr, nil
+}
+
+// settle waits until the server has accepted the connections that the client has made, as far as it serves them.
+func (p *party) settle(ctx context.Context, entry *targets.Entry, s plan.Spec) error {
+	n := s.Load.Total()
+	if serves := entry.Serves(s.Target); serves > 0 {
+		n = min(n, serves)
+	}
+	if w, err := loadgen.FindWorkload(s.Load.Workload); entry.Foreign || entry.Datagrams || err != nil || w.Brief {
+		return err
+	}
+	if err := p.send(Message{Settle: n}); err != nil {
+		return &stageError{"connect", err}
+	}
+	_, err := p.await(ctx, "connect", settleLimit+slack, nil)
+	return err
 }
 
 // connect lets the client connect everything.

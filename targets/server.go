@@ -41,6 +41,13 @@ func (s *server) Measure(from, to int64) {
 	s.env.times.to.Store(to)
 }
 
+// Accepted is how many connections were accepted so far.
+func (s *server) Accepted() int64 {
+	s.env.mu.Lock()
+	defer s.env.mu.Unlock()
+	return s.env.total.Accepts
+}
+
 func (s *server) Addr() string { return s.addr }
 
 // PIDs is empty: these servers live in this process.
