@@ -14,7 +14,7 @@ import (
 // overlaps says whether requests of several connections are served at one time by each of these models.
 var overlaps = map[string]bool{
 	"thread": true, "goroutine": true, "pool": true, "pool-leader": true,
-	"blocking": false, "nonblocking": false, "select": false, "poll": false, "epoll": false, "epoll-edge": false, "iouring": false, "udp": false,
+	"blocking": false, "nonblocking": false, "select": false, "poll": false, "epoll": false, "epoll-edge": false, "iouring": false, "udp": false, "udp-batch": false,
 }
 
 // Every model spends the service time, and says so itself. Asleep it lets others be served or holds them up, by its

@@ -15,6 +15,7 @@ var All = []Entry{
 	reactorsEntry,
 	iouringEntry,
 	udpEntry,
+	udpBatchEntry,
 	naiveEntry,
 	addrEntry,
 	execEntry,

@@ -14,21 +14,39 @@ import (
 
 var udpEntry = Entry{
 	Name: "udp",
-	Doc: "One thread with one UDP socket: it waits for a datagram, takes with it what else has arrived, up to 32, and sends all " +
-		"their replies in one call. Each datagram is one request or one reply, whole. A service time holds all clients up.",
-	Elsewhere: "DNS and NTP servers, memcached over UDP, the socket under QUIC",
-	Limit: "What finds no room is lost without a word, and the request times out. A request and a reply have at most 65,507 " +
-		"bytes each; a datagram that is not just one request is dropped and counted.",
+	Doc: "One thread with one UDP socket: it receives a datagram, serves it, sends its reply, and receives the next. Each datagram " +
+		"is one request or one reply, whole. A service time holds all clients up.",
+	Elsewhere: "most DNS and NTP servers, Python's socketserver.UDPServer",
+	Limit:     datagramLimit,
 	Knobs:     answers,
 	Blocking:  true,
 	Datagrams: true,
-	Honest: func(i Inspection, _ Spec, _ int) error {
-		if i.Datagram != 1 || i.Blocking != 1 {
-			return fmt.Errorf("want one socket, of UDP: %s", i)
-		}
-		return i.blocks(threads{"recvmmsg": 1})
-	},
-	Start: startUDP,
+	Honest:    func(i Inspection, _ Spec, _ int) error { return i.datagrams("recvfrom") },
+	Start:     startUDP(1),
+}
+
+var udpBatchEntry = Entry{
+	Name: "udp-batch",
+	Doc: "As udp, but it takes with one call up to 32 datagrams that have arrived (recvmmsg), and sends all their replies with " +
+		"another (sendmmsg).",
+	Elsewhere: "memcached over UDP, Knot DNS, the socket under QUIC",
+	Limit:     datagramLimit,
+	Knobs:     answers,
+	Blocking:  true,
+	Datagrams: true,
+	Honest:    func(i Inspection, _ Spec, _ int) error { return i.datagrams("recvmmsg") },
+	Start:     startUDP(datagramsMax),
+}
+
+const datagramLimit = "What finds no room is lost without a word, and the request times out. A request and a reply have at most 65,507 " +
+	"bytes each; a datagram that is not just one request is dropped and counted."
+
+// datagrams wants one blocking socket of UDP, and a thread that waits for it in that call.
+func (i Inspection) datagrams(call string) error {
+	if i.Datagram != 1 || i.Blocking != 1 {
+		return fmt.Errorf("want one socket, of UDP: %s", i)
+	}
+	return i.blocks(threads{call: 1})
 }
 
 const datagramsMax = 32 // taken or sent in one call
@@ -47,38 +65,48 @@ type udp struct {
 	fd int // -1: closed
 }
 
-// mail is what one call of recvmmsg or sendmmsg takes. It points into itself.
+// mail is what one call takes. Its heads point into the rest.
 type mail struct {
-	heads [datagramsMax]struct {
-		unix.Msghdr
-		bytes uint32 // received
-	}
-	pieces [datagramsMax]unix.Iovec
-	names  [datagramsMax]unix.RawSockaddrAny
-	bufs   [datagramsMax][64 << 10]byte // more than any datagram
+	heads  []mmsghdr
+	pieces []unix.Iovec
+	names  []unix.RawSockaddrAny
+	bufs   [][64 << 10]byte // more than any datagram
 }
 
-func startUDP(ctx context.Context, s Spec, p Place) (Server, error) {
-	env, err := newEnv(s, p, overDatagrams)
-	if err != nil {
-		return nil, err
+// mmsghdr is what recvmmsg and sendmmsg take a list of.
+type mmsghdr struct {
+	unix.Msghdr
+	bytes uint32 // received
+}
+
+// newMail makes room for n datagrams.
+func newMail(n int) mail {
+	m := mail{make([]mmsghdr, n), make([]unix.Iovec, n), make([]unix.RawSockaddrAny, n), make([][64 << 10]byte, n)}
+	for i := range n {
+		m.pieces[i].Base = &m.bufs[i][0]
+		m.pieces[i].SetLen(len(m.bufs[i]))
+		m.heads[i].Iov = &m.pieces[i]
+		m.heads[i].SetIovlen(1)
+		m.heads[i].Name = (*byte)(unsafe.Pointer(&m.names[i]))
 	}
-	fd, err := env.bind(unix.SOCK_DGRAM)
-	if err != nil {
-		env.abandon(fd)
-		return nil, env.listenError(err)
+	return m
+}
+
+// startUDP starts a server that takes and sends up to batch datagrams with one call; with 1, by calls for just one.
+func startUDP(batch int) func(context.Context, Spec, Place) (Server, error) {
+	return func(ctx context.Context, s Spec, p Place) (Server, error) {
+		env, err := newEnv(s, p, overDatagrams)
+		if err != nil {
+			return nil, err
+		}
+		fd, err := env.bind(unix.SOCK_DGRAM)
+		if err != nil {
+			env.abandon(fd)
+			return nil, env.listenError(err)
+		}
+		env.sockets.Opened(fd)
+		return env.serve(ctx, env.at.String(), &udp{env: env, fd: fd, in: newMail(batch), out: newMail(batch)}), nil
 	}
-	env.sockets.Opened(fd)
-	m := &udp{env: env, fd: fd}
-	for i := range datagramsMax {
-		m.in.pieces[i].Base = &m.in.bufs[i][0]
-		m.in.pieces[i].SetLen(len(m.in.bufs[i]))
-		m.in.heads[i].Iov, m.out.heads[i].Iov = &m.in.pieces[i], &m.out.pieces[i]
-		m.in.heads[i].SetIovlen(1)
-		m.out.heads[i].SetIovlen(1)
-		m.in.heads[i].Name = (*byte)(unsafe.Pointer(&m.in.names[i]))
-	}
-	return env.serve(ctx, env.at.String(), m), nil
 }
 
 func (m *udp) run() {
@@ -103,8 +131,17 @@ func (m *udp) receive(flags int) int {
 	for i := range m.in.heads {
 		m.in.heads[i].Namelen = unix.SizeofSockaddrAny
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&m.in.heads)), datagramsMax, uintptr(flags), 0, 0)
-	if errno != 0 || m.in.heads[0].Namelen == 0 { // a shutdown looks like a datagram from nobody
+	first := &m.in.heads[0]
+	var n uintptr
+	var errno unix.Errno
+	if len(m.in.heads) > 1 {
+		n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(first)), uintptr(len(m.in.heads)), uintptr(flags), 0, 0)
+	} else {
+		n, _, errno = unix.Syscall6(unix.SYS_RECVFROM, uintptr(m.fd), uintptr(unsafe.Pointer(first.Iov.Base)), uintptr(first.Iov.Len),
+			uintptr(flags&^unix.MSG_WAITFORONE), uintptr(unsafe.Pointer(first.Name)), uintptr(unsafe.Pointer(&first.Namelen)))
+		first.bytes, n = uint32(n), 1
+	}
+	if errno != 0 || first.Namelen == 0 { // a shutdown looks like a datagram from nobody
 		return 0
 	}
 	return int(n)
@@ -158,7 +195,7 @@ func (m *udp) answer(b, buf []byte, at int64) []byte {
 // send sends the first n replies. One that the kernel does not take is lost, as it could be anywhere behind it.
 func (m *udp) send(n int) {
 	for sent := 0; sent < n; {
-		k, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&m.out.heads[sent])), uintptr(n-sent), 0, 0, 0)
+		k, errno := m.hand(m.out.heads[sent:n])
 		if errno == unix.EINTR {
 			continue
 		}
@@ -167,11 +204,23 @@ func (m *udp) send(n int) {
 			continue
 		}
 		m.total.Writes++
-		for _, h := range m.out.heads[sent : sent+int(k)] {
+		for _, h := range m.out.heads[sent : sent+k] {
 			m.total.Sent += int64(h.Iov.Len)
 		}
-		sent += int(k)
+		sent += k
 	}
+}
+
+// hand gives the kernel replies, and says how many it took.
+func (m *udp) hand(replies []mmsghdr) (taken int, errno unix.Errno) {
+	first := &replies[0]
+	if len(m.out.heads) > 1 {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(first)), uintptr(len(replies)), 0, 0, 0)
+		return int(n), errno
+	}
+	_, _, errno = unix.Syscall6(unix.SYS_SENDTO, uintptr(m.fd), uintptr(unsafe.Pointer(first.Iov.Base)), uintptr(first.Iov.Len), 0,
+		uintptr(unsafe.Pointer(first.Name)), uintptr(first.Namelen))
+	return 1, errno
 }
 
 // release closes the socket and counts in what was done.

@@ -198,8 +198,13 @@ func cancels(t *testing.T, e *targets.Entry) {
 	c.ask(1)
 	c.replies(1)
 	cancel()
-	c.gone()
+	if !e.Datagrams {
+		c.gone()
+	}
 	stop(t, srv)
+	if e.Datagrams {
+		udpGone(t, c)
+	}
 }
 
 // threads: servers that have come and gone leave no thread behind. A few may be the Go runtime's own.

@@ -68,7 +68,7 @@ var datagrams = []check{
 	{"Garbage", udpGarbage, true}, {"Batches", udpBatches, true}, {"Flood", udpFlood, true},
 	{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
 	{"DrainReceived", udpDrain, true}, {"DrainUnderLoad", udpDrainUnderLoad, true}, {"DrainTooLong", udpDrainTooLong, false},
-	{"Close", closes, false}, {"Cancel", udpCancels, false}, {"Threads", threads, false},
+	{"Close", closes, false}, {"Cancel", cancels, false}, {"Threads", threads, false},
 	{"KernelDefaults", udpKernelDefaults, false}, {"Options", udpOptions, false}, {"Refused", udpRefused, false},
 	{"FixedPort", udpFixedPort, false}, {"IPv6", ipv6, false},
 }

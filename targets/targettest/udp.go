@@ -71,7 +71,7 @@ func udpGarbage(t *testing.T, e *targets.Entry) {
 	}
 }
 
-// udpBatches: what arrives while the server is busy is taken together.
+// udpBatches: what arrives while the server is busy is taken together, by a server that does.
 func udpBatches(t *testing.T, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:10ms")}, targets.Place{})
 	c := dial(t, srv)
@@ -80,8 +80,12 @@ func udpBatches(t *testing.T, e *targets.Entry) {
 	c.ask(20)
 	c.replies(21)
 	stop(t, srv)
-	if r := srv.Result(); r.Requests != 21 || r.Reads > 4 || r.Writes != 21 {
-		t.Errorf("%d requests in %d reads, replies in %d writes; want 21, about 2, 21", r.Requests, r.Reads, r.Writes)
+	least, most := int64(2), int64(4)
+	if e.Name == "udp" { // which takes each with a call of its own
+		least, most = 21, 21
+	}
+	if r := srv.Result(); r.Requests != 21 || r.Reads < least || r.Reads > most || r.Writes != 21 {
+		t.Errorf("%d requests in %d reads, replies in %d writes; want 21, %d to %d, 21", r.Requests, r.Reads, r.Writes, least, most)
 	}
 }
 
@@ -165,22 +169,6 @@ func udpDrainTooLong(t *testing.T, e *targets.Entry) {
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("took %v", took)
 	}
-}
-
-// udpCancels: the end of Start's context is a Close.
-func udpCancels(t *testing.T, e *targets.Entry) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	srv, err := targets.Start(ctx, targets.Spec{Target: targets.Ref{Model: e.Name}}, targets.Place{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := dial(t, srv)
-	c.ask(1)
-	c.replies(1)
-	cancel()
-	stop(t, srv)
-	udpGone(t, c)
 }
 
 // udpKernelDefaults: with no option named the socket is exactly as the kernel makes it.
