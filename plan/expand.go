@@ -114,6 +114,7 @@ func (b *builder) spec(c Cell) (acting Cell, s Spec, err error) {
 			return nil, s, err
 		}
 	}
+	s.fill()
 	return acting, s, nil
 }
 

@@ -22,7 +22,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, payloads, counts, timeouts, openLoop, pacing, oneRate, inside, serverOptions, elsewhere, ownLoopback, seats, room}
+var rules = []rule{sizes, payloads, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, elsewhere, ownLoopback, seats}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -148,16 +148,25 @@ func oneRate(s subject) ([]string, string) {
 
 // inside refuses knobs that act inside the server where the target does not let them.
 func inside(s subject) (knobs []string, sentence string) {
+	acts := slices.Concat(s.target.Knobs, placeholders(s.cell["target"]))
 	for _, knob := range s.named {
 		k, err := Lookup(knob)
-		if err == nil && k.Server && !isOption(knob) && !slices.Contains(s.target.Knobs, knob) {
+		if err == nil && k.Server && !isOption(knob) && !slices.Contains(acts, knob) {
 			knobs = append(knobs, knob)
 		}
 	}
 	if len(knobs) == 0 {
 		return nil, ""
 	}
-	return append([]string{"target"}, knobs...), fmt.Sprintf("it acts inside the server, and on target %s it cannot act: leave it out", s.target.Name)
+	return append([]string{"target"}, knobs...), fmt.Sprintf("it acts inside the server, and on target %s it cannot act: leave it out%s", s.target.Name, s.orFill(knobs[0]))
+}
+
+// orFill says how a command can be told of a knob.
+func (s subject) orFill(knob string) string {
+	if s.target.Name != "exec" {
+		return ""
+	}
+	return fmt.Sprintf(", or write {%s} into the command", knob)
 }
 
 // options is what a target lists among its knobs when its sockets can be given options.
@@ -218,13 +227,4 @@ func seats(s subject) ([]string, string) {
 		return nil, ""
 	}
 	return []string{"target", "workers", "hold"}, fmt.Sprintf("target %s serves %d at one time, and no connection would be left to carry requests: make hold smaller, or leave it out", s.target.Name, n)
-}
-
-// room refuses more connections than the target can hold.
-func room(s subject) ([]string, string) {
-	n := int(s.spec.Load.Connections) + int(s.spec.Load.Hold)
-	if s.target.Most == 0 || n <= s.target.Most {
-		return nil, ""
-	}
-	return []string{"target", "connections", "hold"}, fmt.Sprintf("target %s holds %d connections at most, and closes those beyond", s.target.Name, s.target.Most)
 }

@@ -21,7 +21,7 @@ import (
 var execEntry = Entry{
 	Name: "exec",
 	Doc: "A command of yours, started for every trial and ended with all it started. {port} is where it must listen, " +
-		"{host} the address; words and quotes are as in a shell, but no shell is involved. Before the trial it sees one " +
+		"{host} the address, {{ a brace; in a plan {workers}, or any other knob, is its level; words and quotes are as in a shell, but no shell is involved. Before the trial it sees one " +
 		"connection that sends nothing: how its readiness is told.",
 	Limit:   "Its sockets cannot be given options, nor can their options be read back; what it counted is unknown.",
 	Example: "exec: ./server --port {port}",
@@ -112,7 +112,7 @@ func commandWords(line, address string) ([]string, error) {
 	if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "{port}") }) {
 		return nil, errors.New("it would not know where to listen: write {port} where the server takes its port")
 	}
-	put := strings.NewReplacer("{port}", port, "{host}", host)
+	put := strings.NewReplacer("{{", "{", "{port}", port, "{host}", host)
 	for i, w := range words {
 		words[i] = put.Replace(w)
 	}

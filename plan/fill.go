@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sockbench/sockbench/internal/near"
+	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/unit"
+)
+
+// inCommand finds {knob} in the command of target exec. {{ is a brace that is meant.
+var inCommand = regexp.MustCompile(`\{\{|\{[A-Za-z_][A-Za-z0-9_.]*\}`)
+
+// address is what the target itself puts into its command.
+var address = []string{"host", "port"}
+
+// placeholders are the names in braces of a command, without those of the address.
+func placeholders(command string) (names []string) {
+	for _, found := range inCommand.FindAllString(command, -1) {
+		if name := strings.Trim(found, "{}"); name != "" && !slices.Contains(address, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// fill puts the levels of knobs in place of their names in the command of s's target. A socket option that stands there
+// is the command's to set on its sockets, and no longer ours.
+func (s *Spec) fill() {
+	ref := &s.Target.Target
+	if ref.Model != "exec" {
+		return
+	}
+	ref.Arg = inCommand.ReplaceAllStringFunc(ref.Arg, func(found string) string {
+		name := strings.Trim(found, "{}")
+		if level, err := s.level(name); name != "" && err == nil {
+			if option, side := splitOption(name); isOption(name) && side&sockopt.Server != 0 {
+				s.Target.Options = slices.DeleteFunc(slices.Clone(s.Target.Options), func(o sockopt.Setting) bool { return o.Option == option })
+			}
+			return plain(level)
+		}
+		return found
+	})
+}
+
+// plain is a level as programs read it: bytes and counts are digits.
+func plain(level Level) string {
+	var b unit.Bytes
+	var n unit.Count
+	switch {
+	case b.UnmarshalText([]byte(level)) == nil:
+		return strconv.FormatInt(int64(b), 10)
+	case n.UnmarshalText([]byte(level)) == nil:
+		return strconv.FormatInt(int64(n), 10)
+	}
+	return level
+}
+
+// level is what s says of a knob.
+func (s *Spec) level(name string) (Level, error) {
+	k, err := Lookup(name)
+	if err != nil {
+		return "", err
+	}
+	fields := k.Fields(s)
+	text, err := fields[len(fields)-1].MarshalText() // of an option of both sides, the server's
+	return string(text), err
+}
+
+// command refuses what stands in braces and is no knob, or none that was named.
+func command(s subject) ([]string, string) {
+	if s.target.Name != "exec" {
+		return nil, ""
+	}
+	for _, name := range placeholders(s.cell["target"]) {
+		level, err := s.spec.level(name)
+		switch {
+		case slices.Contains(s.named, name) && name != "target":
+		case err != nil || name == "target":
+			return []string{"target"}, fmt.Sprintf("{%s} in the command is neither {host}, {port} nor a knob (write {{%s} for a brace that is meant)%s",
+				name, name, near.Suggest(name, append(names(false), address...)))
+		case level == unset:
+			return []string{"target"}, fmt.Sprintf("{%s} in the command has no value: name the knob %s", name, name)
+		}
+	}
+	return nil, ""
+}
