@@ -20,7 +20,7 @@ type fault struct {
 }
 
 func all(k errorKind) map[string]errorKind {
-	return map[string]errorKind{"length": k, "line": k, "fixed": k}
+	return map[string]errorKind{"length": k, "line": k, "fixed": k, "resp": k}
 }
 
 var faults = []fault{

@@ -39,7 +39,7 @@ func (s *Spec) Check() error {
 	if f, err := wire.Find(string(s.Framing)); err != nil {
 		bad(err)
 	} else {
-		bad(f.Check(wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}))
+		bad(f.Check(s.Params()))
 	}
 	for _, c := range []struct {
 		ok   bool
@@ -58,6 +58,11 @@ func (s *Spec) Check() error {
 	return errors.Join(errs...)
 }
 
+// Params is what the framing is told.
+func (s *Spec) Params() wire.Params {
+	return wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Keys: int64(s.Keys), Reads: float64(s.Reads)}
+}
+
 // Load is a connected load: Connect, Run once, Close. Not concurrent.
 type Load struct {
 	spec     Spec
@@ -66,6 +71,7 @@ type Load struct {
 	engine   *EngineKind
 	cpus     int   // that engines may use
 	crew     *crew // of an engine that has tasks
+	framing  *wire.Framing
 	codec    wire.Codec
 	matched  bool
 	tally    *sockopt.Tally
@@ -94,8 +100,9 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	params := wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}
-	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
+	params := s.Params()
+	params.Seed = p.Seed
+	l := &Load{spec: s, framing: f, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
 	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err
 	}

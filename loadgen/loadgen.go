@@ -24,6 +24,8 @@ type Spec struct {
 	Source         []netip.Addr      `json:"source,omitempty"` // connections come from these in turn; nil: from where the kernel chooses
 	Request        unit.Bytes        `json:"request"`
 	Reply          unit.Bytes        `json:"reply"`
+	Keys           unit.Count        `json:"keys,omitzero"`     // of framing resp: keys to ask for; 0: none, and every request is PING
+	Reads          unit.Share        `json:"reads,omitzero"`    // of the requests for keys; the others set one
 	Pipeline       unit.Count        `json:"pipeline,omitzero"` // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
 	Engine         unit.Word         `json:"engine"`

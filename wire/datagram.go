@@ -10,6 +10,9 @@ func (f *Framing) CheckDatagram(p Params) error {
 	if err := f.Check(p); err != nil {
 		return err
 	}
+	if f.Streams {
+		return fmt.Errorf("framing %s takes a stream of bytes, which datagrams are not: choose another", f.Name)
+	}
 	for _, s := range []struct {
 		knob  string
 		size  int64

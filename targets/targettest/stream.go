@@ -20,7 +20,7 @@ func echo(t *testing.T, e *targets.Entry) {
 	for i := range wire.All {
 		f := &wire.All[i]
 		for _, p := range []wire.Params{
-			{Request: f.Min, Reply: f.Min}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
+			{Request: max(f.Min, 1), Reply: max(f.Min, 1)}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
 			{Request: 64, Reply: 200_000}, {Request: 200_000, Reply: 64}, {Request: 64, Reply: wire.MaxFrame},
 		} {
 			t.Run(fmt.Sprintf("%s,%d,%d", f.Name, p.Request, p.Reply), func(t *testing.T) {
