@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -140,7 +141,13 @@ func (b *bench) againstC(ctx context.Context, engine string) (figures []figure, 
 }
 
 func (b *bench) loadCommand(port string, connections int, measured time.Duration, knobs ...string) []string {
-	argv := []string{b.sockbench, "load", "127.0.0.1:" + port, "--framing", "fixed", "--request", "64", "--reply", "64",
+	argv := b.load(port, connections, measured, knobs...)
+	return slices.Insert(argv, 3, "--framing", "fixed", "--request", "64", "--reply", "64")
+}
+
+// load is our client with whatever framing the knobs name.
+func (b *bench) load(port string, connections int, measured time.Duration, knobs ...string) []string {
+	argv := []string{b.sockbench, "load", "127.0.0.1:" + port,
 		"--connections", strconv.Itoa(connections), "--cpus", "client=" + strconv.Itoa(clientCPU)}
 	return append(append(argv, knobs...), "--warmup", warmup.String(), "--duration", measured.String(), "-o", "json")
 }
@@ -149,7 +156,7 @@ func (b *bench) loadCommand(port string, connections int, measured time.Duration
 func shown(argv []string) string {
 	words := []string{argv[0][strings.LastIndexByte(argv[0], '/')+1:]}
 	for _, a := range argv[1:] {
-		if strings.ContainsAny(a, "; ") {
+		if a == "" || strings.ContainsAny(a, "; ") {
 			a = "'" + a + "'"
 		}
 		words = append(words, a)

@@ -50,6 +50,11 @@ func TestPeersThatAreMissing(t *testing.T) {
 	if err != nil || len(f) != 1 || f[0].spoilt != "sockperf is not installed" {
 		t.Errorf("%+v, %v", f, err)
 	}
+	for program, measure := range map[string]func(context.Context, *bench) ([]figure, error){"redis-server": redisCost, "wrk": wrkCost} {
+		if f, err := measure(t.Context(), quietBench()); err != nil || len(f) == 0 || f[len(f)-1].spoilt != program+" is not installed" {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
 	b := quietBench()
 	b.sockbench = filepath.Join(t.TempDir(), "sockbench")
 	if err := os.WriteFile(b.sockbench, []byte("#!/bin/sh\necho io_uring_setup: forbidden >&2\nexit 4\n"), 0o755); err != nil {
@@ -121,6 +126,12 @@ func TestReports(t *testing.T) {
 		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=20005; ReceivedMessages=19004\n", "19004 were answered"},
 		{sent, "sockperf: [Total Run] RunTime=2.000 sec; SentMessages=19000; ReceivedMessages=19000\n", "sent 19000 messages of 20000"},
 		{sent, "sockperf: ERROR\n", "does not say"},
+		{wrkMade, "  2 threads\n  200 requests in 2.00s, 20MB read\n", ""},
+		{wrkMade, "  200 requests in 2.00s, 20MB read\n  Socket errors: connect 0, read 1\n", "had errors"},
+		{wrkMade, "  200 requests in 2.00s, 20MB read\n  Non-2xx or 3xx responses: 5\n", "had errors"},
+		{redisSays, "\"test\",\"rps\",\"p50_latency_ms\"\n\"GET\",\"100.0\",\"0.200\"\n", ""},
+		{redisSays, "\"test\",\"rps\"\n\"GET\",\"100.0\"\n", "no median"},
+		{redisSays, "", "no median"},
 	} {
 		err := c.check([]byte(c.text))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -131,5 +142,21 @@ func TestReports(t *testing.T) {
 
 func sent(out []byte) error {
 	_, err := sentMessages(out)
+	return err
+}
+
+func wrkMade(out []byte) error {
+	n, err := wrkRequests(out)
+	if err == nil && n != 200 {
+		err = errors.New("not 200")
+	}
+	return err
+}
+
+func redisSays(out []byte) error {
+	p50, err := redisMedian(out)
+	if err == nil && p50 != 200e3 {
+		err = errors.New("not 200 us")
+	}
 	return err
 }

@@ -51,6 +51,11 @@ var goals = []goal{
 		{"client CPU per request, epoll engine / fortio, 64 connections", atMost(.75), ratio},
 		{"client CPU per request, epoll engine / fortio, 1000 connections", atMost(.4), ratio},
 	}, fortioCost},
+	{"P3-redis", []claim{
+		{"client CPU per request, epoll engine / redis-benchmark, GET, 50 connections", atMost(1), ratio},
+		{"p50 of that, epoll engine / redis-benchmark", atMost(1.05), ratio},
+	}, redisCost},
+	{"P3-wrk", []claim{{"client CPU per request, epoll engine / wrk, GET from nginx, 50 connections", atMost(1), ratio}}, wrkCost},
 	{"P4", []claim{
 		{"lateness at Poisson 10,000/s, 50 connections, ordinary user: p50", atMost(2e3), nanoseconds},
 		{"lateness at Poisson 10,000/s, 50 connections, ordinary user: p99", atMost(60e3), nanoseconds},

@@ -39,30 +39,39 @@ const (
 
 // sockperf is one trial of sockperf: the CPU time of the whole client for each request.
 func (b *bench) sockperf(ctx context.Context, serve, load command) (cost float64, err error) {
+	err = b.running(ctx, serve, func(port string) error {
+		out, used, err := b.client(load(port)).run(ctx, func(int) error { return nil })
+		if err != nil {
+			return err
+		}
+		sent, err := sentMessages(out)
+		cost = float64(used) / float64(sent)
+		return err
+	})
+	return cost, err
+}
+
+// running starts a server that is not ours on a free port, calls f when it listens, and ends it.
+func (b *bench) running(ctx context.Context, serve command, f func(port string) error) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err = errors.Join(err, l.Close()); err != nil { // sockperf takes the port over
-		return 0, err
+	if err = errors.Join(err, l.Close()); err != nil { // the server takes the port over
+		return err
 	}
-	c := child{argv: serve(port), cpu: serverCPU, realTime: b.realTime, limit: 30 * time.Second}
+	c := child{argv: serve(port), dir: b.dir, cpu: serverCPU, realTime: b.realTime, limit: 30 * time.Second}
 	cmd, end := c.command(ctx)
 	if err := c.start(cmd); err != nil {
 		end()
-		return 0, err
+		return err
 	}
 	defer func() { end(); cmd.Wait() }() // it ends only so, with an error
 	if err := listens(ctx, port); err != nil {
-		return 0, err
+		return err
 	}
-	out, used, err := b.client(load(port)).run(ctx, func(int) error { return nil })
-	if err != nil {
-		return 0, err
-	}
-	sent, err := sentMessages(out)
-	return float64(used) / float64(sent), err
+	return f(port)
 }
 
 // listens waits until a server takes connections.

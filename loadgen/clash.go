@@ -22,7 +22,8 @@ type Clash struct {
 // Clashes lists what s asks for that cannot be, or would not act.
 func (s *Spec) Clashes() (clashes []Clash) {
 	clash := func(says string, knobs ...string) { clashes = append(clashes, Clash{knobs, says}) }
-	if s.Write == "split" && s.Request < 2 {
+	request, reply := s.lengths()
+	if s.Write == "split" && request == 1 {
 		clash("one byte cannot be split: make request 2 or more", "write", "request")
 	}
 	if s.Think > 0 && s.OpenLoop() {
@@ -40,12 +41,22 @@ func (s *Spec) Clashes() (clashes []Clash) {
 		if s.OpenLoop() {
 			clash(fmt.Sprintf("engine %s writes and reads in turn, and cannot send what falls due while it waits for a reply: leave pipeline out, or write engine=epoll", s.Engine),
 				"engine", "rate", "arrivals", "pipeline")
-		} else if int64(s.Pipeline)*int64(min(s.Request, s.Reply)) > inKernel {
+		} else if int64(s.Pipeline)*min(request, reply) > inKernel {
 			clash(fmt.Sprintf("engine %s writes and reads in turn: with so much under way both ways, client and server could wait for each other for ever; make pipeline, request or reply smaller, or write engine=epoll", s.Engine),
 				"engine", "pipeline", "request", "reply")
 		}
 	}
 	return clashes
+}
+
+// lengths are the bytes of the longest request and of a reply of ours; 0: there is no such framing, or no such size.
+func (s *Spec) lengths() (request, reply int64) {
+	f, err := wire.Find(string(s.Framing))
+	if err != nil || f.Check(s.Params()) != nil {
+		return 0, 0
+	}
+	_, request, reply = f.Lengths(s.Params())
+	return request, reply
 }
 
 // ClashesOn lists what s asks for that cannot act on connections of the network "tcp", "udp" or "unix".
@@ -86,7 +97,9 @@ func (s *Spec) clashesOnUDP() (clashes []Clash) {
 		return clashes
 	}
 	p := s.Params()
-	if !f.Matched(p) {
+	if f.Streams {
+		clash(f.CheckDatagram(p).Error(), "framing")
+	} else if !f.Matched(p) {
 		clash("udp loses replies, and without an id none can be told from another: write framing=length, or framing=fixed with requests and replies of 8 bytes or more", "framing", "request", "reply")
 	} else if err := f.CheckDatagram(p); err != nil && f.Check(p) == nil {
 		clash(err.Error(), "framing", "request", "reply", "compress")

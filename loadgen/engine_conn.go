@@ -155,7 +155,7 @@ func (e *engine) reply(i int32, m wire.Message) bool {
 	case k == none, e.load.matched && m.ID != e.conns[k].id:
 		e.lose(i, errUnasked)
 		return false
-	case m.Size != int64(e.load.spec.Reply):
+	case m.Size != int64(e.load.spec.Reply) && !e.load.framing.Theirs:
 		e.lose(i, errSize)
 		return false
 	}
@@ -169,9 +169,15 @@ func (e *engine) reply(i int32, m wire.Message) bool {
 			return false
 		}
 		e.release(k, now)
-		return true
+	} else if m.Error {
+		e.refused(k, now)
+	} else {
+		e.complete(k, now)
 	}
-	e.complete(k, now)
+	if m.Last && !e.brief {
+		e.ended(i, now)
+		return false
+	}
 	return true
 }
 
@@ -181,6 +187,18 @@ func (e *engine) complete(k int32, now int64) {
 	if e.rec.complete(&c.request, now); e.rec.counts(&c.request) {
 		c.completed++
 	}
+	e.conclude(k, now)
+}
+
+// refused counts conn k's request, to which the server has said that it did not do it. The connection is as good as ever.
+func (e *engine) refused(k int32, now int64) {
+	e.rec.errors[errReply]++
+	e.rec.giveUp(&e.conns[k].request, now, failed)
+	e.conclude(k, now)
+}
+
+// conclude follows the reply to conn k's request.
+func (e *engine) conclude(k int32, now int64) {
 	e.inflight--
 	if e.visits != nil {
 		if e.answered(k, now); e.brief {

@@ -176,7 +176,8 @@ func (t *tasks) after(self int32) {
 
 // serve is the life of connection i's task.
 func (t *tasks) serve(i int32) {
-	buf := make([]byte, min(taskBuffer, max(1024, int(t.load.spec.Request), int(t.load.spec.Reply))+64))
+	_, request, reply := t.load.framing.Lengths(t.load.spec.Params())
+	buf := make([]byte, min(taskBuffer, max(1024, int(request), int(reply))))
 	var f wire.Frame
 	t.mu.Lock()
 	for !t.stopped {

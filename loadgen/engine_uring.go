@@ -2,14 +2,12 @@ package loadgen
 
 import (
 	"fmt"
-	"math"
 	"math/bits"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/uring"
-	"github.com/sockbench/sockbench/wire"
 )
 
 var uringKind = EngineKind{
@@ -68,16 +66,15 @@ func openURing(e *engine) (mover, error) {
 	m := &iouring{output: output{engine: e, buf: make([]byte, bufferLen)}, slots: e.visits == nil, lines: make([]line, e.live),
 		done: make([]uring.Completion, completions), batch: 1}
 	m.output.arm = m.arm
-	e.frame.Reset()
-	e.load.codec.Put(&e.frame, wire.Message{ID: math.MaxUint64, Size: int64(e.load.spec.Request), Reply: int64(e.load.spec.Reply)})
-	m.direct = e.manner != single || e.frame.Len() > sendMost
+	_, request, reply := e.load.framing.Lengths(e.load.spec.Params())
+	m.direct = e.manner != single || request > sendMost
 	// The buffers are filled in turn: as few and as small as will do, or each reply is in memory that was not used lately.
 	// Of a datagram the rest is lost that does not fit.
 	least := 8
 	if e.flows != nil {
 		least = 11
 	}
-	each := 1 << max(least, min(16, bits.Len64(uint64(e.load.spec.Reply+64)*uint64(e.depth))))
+	each := 1 << max(least, min(16, bits.Len64(uint64(reply+64)*uint64(e.depth))))
 	m.config = uring.Config{Entries: requests, Completions: completions, BufferLen: each,
 		Buffers: min(received/each, 1<<max(6, min(12, bits.Len(uint(e.live)))))}
 	if m.slots {

@@ -109,6 +109,39 @@ func (e *engine) peerClosed(i int32) bool {
 	return true
 }
 
+// ended closes connection i, behind whose last reply the peer closes it too; what is still to be written opens it anew.
+// What was asked behind that reply has failed.
+func (e *engine) ended(i int32, now int64) {
+	if e.pipes != nil {
+		e.cutOff(&e.pipes[e.at(i)], now)
+	}
+	c := &e.conns[i]
+	waits := c.armed
+	e.shut(i)
+	if c.armed = false; c.cut != nil {
+		c.cut.in = wire.State{}
+	}
+	if waits && e.pipes != nil && e.pipes[e.at(i)].unsent > 0 {
+		e.todo = append(e.todo, i) // it is not there while it waits for writability
+	}
+}
+
+// cutOff gives up on what was written and will not be answered.
+func (e *engine) cutOff(p *pipe, now int64) {
+	lost := p.n - p.unsent
+	if lost > 0 {
+		e.rec.errors[errEOF]++
+	}
+	for range lost {
+		k := p.conns[p.first]
+		if p.pop(); e.conns[k].state == busy {
+			e.rec.giveUp(&e.conns[k].request, now, failed)
+			e.inflight--
+		}
+		e.release(k, now)
+	}
+}
+
 // vacate closes connection i, whose unit is over.
 func (e *engine) vacate(i int32, now int64) {
 	e.shut(i)

@@ -14,6 +14,7 @@ const (
 	errReset
 	errProtocol
 	errSize
+	errReply
 	errUnasked
 	errNoConnection
 	errRefused
@@ -30,7 +31,7 @@ const (
 )
 
 var errorNames = [errorKinds]string{
-	errEOF: "closed by the server", errReset: "reset", errProtocol: "protocol", errSize: "wrong reply size",
+	errEOF: "closed by the server", errReset: "reset", errProtocol: "protocol", errSize: "wrong reply size", errReply: "error reply",
 	errUnasked: "reply to nothing asked", errNoConnection: "no connection left", errRefused: "connect: refused",
 	errConnectTimeout: "connect: timed out", errQueueFull: "connect: the server's queue is full", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
 	errUnreachable: "connect: unreachable", errReadTimeout: "read: timed out",

@@ -20,7 +20,7 @@ type fault struct {
 }
 
 func all(k errorKind) map[string]errorKind {
-	return map[string]errorKind{"length": k, "line": k, "fixed": k}
+	return map[string]errorKind{"length": k, "line": k, "fixed": k, "resp": k}
 }
 
 var faults = []fault{
@@ -81,7 +81,7 @@ func misbehave(t *testing.T, engine unit.Word, framing string, rate unit.Rate, f
 // A reply that comes after its request timed out is counted as late, and never taken for the reply to a newer one.
 func TestLateReply(t *testing.T) {
 	each(t, func(t *testing.T, engine unit.Word) {
-		for _, framing := range []string{"length", "line", "fixed"} {
+		for _, framing := range []string{"length", "line", "fixed", "http", "resp"} {
 			s := spec()
 			s.Engine, s.Framing, s.Connections, s.RequestTimeout, s.Warmup = engine, unit.Word(framing), 1, 20e6, 0
 			f := &faulty{framing: framing, params: wire.Params{Request: 64, Reply: 64}, reply: func(n int, _ *wire.Message) bool {

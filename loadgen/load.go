@@ -59,6 +59,12 @@ func (s *Spec) Check() error {
 	return errors.Join(errs...)
 }
 
+// Params is what the framing is told.
+func (s *Spec) Params() wire.Params {
+	return wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Keys: int64(s.Keys), Reads: float64(s.Reads),
+		Packing: s.Compress, Compressible: float64(s.Compressible)}
+}
+
 // Load is a connected load: Connect, Run once, Close. Not concurrent.
 type Load struct {
 	spec     Spec
@@ -67,6 +73,7 @@ type Load struct {
 	engine   *EngineKind
 	cpus     int   // that engines may use
 	crew     *crew // of an engine that has tasks
+	framing  *wire.Framing
 	codec    wire.Codec
 	matched  bool
 	tally    *sockopt.Tally
@@ -96,7 +103,8 @@ func Connect(ctx context.Context, s Spec, p Place) (*Load, error) {
 		return nil, err
 	}
 	params := s.Params()
-	l := &Load{spec: s, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
+	params.Seed = p.Seed
+	l := &Load{spec: s, framing: f, codec: f.Client(params), matched: f.Matched(params), tally: sockopt.NewTally(s.Options)}
 	if l.workload, err = FindWorkload(s.Workload); err != nil {
 		return nil, err
 	}

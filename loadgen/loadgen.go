@@ -28,6 +28,8 @@ type Spec struct {
 	Reply          unit.Bytes        `json:"reply"`
 	Compress       wire.Packing      `json:"compress,omitzero"`     // of bodies, both ways
 	Compressible   unit.Share        `json:"compressible,omitzero"` // with compress: the share of a body that repeats itself
+	Keys           unit.Count        `json:"keys,omitzero"`         // of framing resp: keys to ask for; 0: none, and every request is PING
+	Reads          unit.Share        `json:"reads,omitzero"`        // of the requests for keys; the others set one
 	Pipeline       unit.Count        `json:"pipeline,omitzero"`     // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
 	Engine         unit.Word         `json:"engine"`
@@ -38,11 +40,6 @@ type Spec struct {
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
-}
-
-// Params is what both sides agree on about messages.
-func (s *Spec) Params() wire.Params {
-	return wire.Params{Request: int64(s.Request), Reply: int64(s.Reply), Packing: s.Compress, Compressible: float64(s.Compressible)}
 }
 
 // Place is what only the trial knows.

@@ -100,7 +100,7 @@ func (f *faulty) conn(c net.Conn) {
 			}
 			n++
 			f.pass()
-			m = wire.Message{ID: st.Msg.ID, Size: cmp.Or(f.params.Reply, st.Msg.Reply)}
+			m = wire.Message{ID: st.Msg.ID, Op: st.Msg.Op, Size: cmp.Or(f.params.Reply, st.Msg.Reply)}
 			if f.reply == nil || f.reply(n, &m) {
 				out.Reset()
 				f.codec.Put(&out, m)

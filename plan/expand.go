@@ -10,6 +10,7 @@ import (
 
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/unit"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // expand makes the cells and judges each.
@@ -89,6 +90,10 @@ func (b *builder) named(c Cell) (names []string) {
 func (b *builder) spec(c Cell) (acting Cell, s Spec, err error) {
 	s = defaults
 	s.Load.Warmup, s.Load.Duration = b.Warmup, b.Duration
+	framing := cmp.Or(b.bundle(c)["framing"], c["framing"])
+	if f, err := wire.Find(framing); err == nil && f.Bare {
+		s.Load.Request, s.Target.Request = 0, 0
+	}
 	work := cmp.Or(b.bundle(c)["workload"], c["workload"])
 	if w, err := loadgen.FindWorkload(unit.Word(work)); err == nil && w.Defaults != nil {
 		w.Defaults(&s.Load)

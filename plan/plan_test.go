@@ -305,3 +305,16 @@ func TestWorkloadDefaults(t *testing.T) {
 		}
 	}
 }
+
+// Framing http asks with GET, which has no body, unless a size of requests is named.
+func TestFramingDefaults(t *testing.T) {
+	for text, want := range map[string]int64{
+		"fixed: {framing: http}": 0, "fixed: {framing: http, request: 64}": 64, "fixed: {framing: resp}": 64,
+		"fixed: {framing: http, workload: stream-up}": 1 << 20, "variants: {a: {framing: http}}": 0,
+	} {
+		s := mustParse(t, text+"\n").Block(0, 0)[0].Spec
+		if int64(s.Load.Request) != want || s.Target.Request != s.Load.Request {
+			t.Errorf("%s: request %d, and the server is told %d; want %d", text, s.Load.Request, s.Target.Request, want)
+		}
+	}
+}

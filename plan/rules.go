@@ -8,6 +8,7 @@ import (
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
+	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
 )
 
@@ -22,7 +23,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, payloads, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, elsewhere, ownLoopback, seats}
+var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, elsewhere, ownLoopback, seats}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -90,6 +91,65 @@ func payloads(s subject) ([]string, string) {
 		return nil, ""
 	}
 	return []string{"compressible"}, "it acts on compressed bodies only: name a way to compress, for example compress=gzip:1, or leave it out"
+}
+
+// keyed refuses words about keys where none is asked for.
+func keyed(s subject) (knobs []string, sentence string) {
+	for _, knob := range []string{"keys", "reads"} {
+		if _, named := s.cell[knob]; named {
+			knobs = append(knobs, knob)
+		}
+	}
+	switch {
+	case len(knobs) == 0:
+	case s.spec.Load.Framing != "resp":
+		return append([]string{"framing"}, knobs...), "only framing resp asks for keys: write framing=resp, or leave it out"
+	case s.spec.Load.Keys == 0 && slices.Contains(knobs, "reads"):
+		return []string{"keys", "reads"}, "without keys every request is PING: name how many keys there are, for example keys=10k"
+	}
+	return nil, ""
+}
+
+// valued refuses the size of a value where no request, or no reply, holds one.
+func valued(s subject) ([]string, string) {
+	l := s.spec.Load
+	if l.Framing != "resp" {
+		return nil, ""
+	}
+	if _, named := s.cell["request"]; named && (l.Keys == 0 || l.Reads == 1) {
+		return []string{"framing", "keys", "reads", "request"}, "only SET holds a value of so many bytes: write for example keys=10k,reads=90%, or leave request out"
+	}
+	if _, named := s.cell["reply"]; named && (l.Keys == 0 || l.Reads == 0) {
+		return []string{"framing", "keys", "reads", "reply"}, "only the reply to GET holds a value of so many bytes: write for example keys=10k, or leave reply out"
+	}
+	return nil, ""
+}
+
+// theirs refuses a size of replies where only the server knows it.
+func theirs(s subject) ([]string, string) {
+	f, err := wire.Find(string(s.spec.Load.Framing))
+	if _, named := s.cell["reply"]; err != nil || !named || !f.Theirs || !s.target.Foreign {
+		return nil, ""
+	}
+	return []string{"target", "framing", "reply"}, fmt.Sprintf("with framing %s a reply is as long as the server makes it, and target %s is not ours: leave reply out", f.Name, s.target.Name)
+}
+
+// streamed refuses to send blocks in requests that hold none.
+func streamed(s subject) ([]string, string) {
+	l := s.spec.Load
+	about, want := []string{"workload", "framing", "keys", "reads"}, unit.Share(1)
+	switch {
+	case l.Framing != "resp":
+		return nil, ""
+	case l.Workload == "stream-up":
+		want = 0
+	case l.Workload != "stream-down":
+		return nil, ""
+	}
+	if l.Keys > 0 && l.Reads == want {
+		return nil, ""
+	}
+	return about, fmt.Sprintf("its blocks are the values of keys: write keys=1,reads=%s", want)
 }
 
 func counts(s subject) ([]string, string) {

@@ -14,6 +14,20 @@ import (
 // wrong are plans, and for each everything that is wrong with it: line:column: message. Names in braces stand for what
 // lists hold.
 var wrong = [][]string{
+	{"fixed: {keys: 10, reads: 90%}",
+		`1:26: keys=10,reads=90%: only framing resp asks for keys: write framing=resp, or leave it out`},
+	{"fixed: {framing: resp, reads: 90%}",
+		`1:31: reads=90%: without keys every request is PING: name how many keys there are, for example keys=10k`},
+	{"fixed: {framing: resp, request: 1KiB}",
+		`1:33: framing=resp,request=1KiB: only SET holds a value of so many bytes: write for example keys=10k,reads=90%, or leave request out`},
+	{"fixed: {framing: resp, keys: 10, reads: 0, reply: 1KiB}",
+		`1:51: framing=resp,keys=10,reads=0%,reply=1KiB: only the reply to GET holds a value of so many bytes: write for example keys=10k, or leave reply out`},
+	{"fixed: {framing: http, target: 'addr: tcp://h:1', reply: 1KiB}",
+		`1:58: target=addr: tcp://h:1,framing=http,reply=1KiB: with framing http a reply is as long as the server makes it, and target addr is not ours: leave reply out`},
+	{"fixed: {framing: resp, workload: stream-up, keys: 1}",
+		`1:51: workload=stream-up,framing=resp,keys=1: its blocks are the values of keys: write keys=1,reads=0%`},
+	{"fixed: {framing: http, target: udp}",
+		`1:18: target=udp,framing=http: framing http takes a stream of bytes, which datagrams are not: choose another`},
 	{"fixed: {think: 1ms, rate: 1k}",
 		`1:16: rate=1k,think=1ms: think acts in a closed loop only: leave it out, or the rate`},
 	{"fixed: {workload: crr, pipeline: 4, idle_timeout: 1s}",

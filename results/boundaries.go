@@ -24,7 +24,7 @@ func messageBoundaries(r *Record) (Doubt, bool) {
 	return judged(false, Fail, "%s", evidence)
 }
 
-// requestSize is the bytes of a request on the wire; 0: not known.
+// requestSize is the bytes of a request on the wire; 0: not known, or not the same for all.
 func requestSize(r *Record) int64 {
 	s := r.Spec.Load
 	f, err := wire.Find(string(s.Framing))
@@ -35,7 +35,8 @@ func requestSize(r *Record) int64 {
 	if f.Check(p) != nil {
 		return 0
 	}
-	var frame wire.Frame
-	f.Client(p).Put(&frame, wire.Message{Size: p.Request, Reply: p.Reply})
-	return frame.Len()
+	if shortest, longest, _ := f.Lengths(p); shortest == longest {
+		return longest
+	}
+	return 0
 }

@@ -37,7 +37,7 @@ type oneRead struct {
 
 func (c oneRead) Scan(st *wire.State, b []byte) (used int, done bool, err error) {
 	*st = wire.State{}
-	if _, _, err := c.Codec.Scan(st, b); err != nil || st.Msg.Reply == 0 {
+	if _, _, err := c.Codec.Scan(st, b); err != nil || st.Msg.Reply <= 0 {
 		st.Msg = wire.Message{Reply: c.reply}
 	}
 	*st = wire.State{Msg: st.Msg} // nothing is left over for the next read

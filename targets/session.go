@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/sockbench/sockbench/wire"
@@ -106,7 +107,11 @@ func (s *Session) Wrote(n int) {
 	}
 }
 
-// Err is why the connection is to be closed as soon as Out is empty: its peer broke the protocol. nil: it is not.
+// errLast says that the peer has asked for the connection to be closed.
+var errLast = errors.New("the peer asks for the connection to be closed")
+
+// Err is why the connection is to be closed as soon as Out is empty: its peer broke the protocol, or wants it so. nil: it
+// is not.
 func (s *Session) Err() error { return s.err }
 
 // Closing must be called once, before fd is closed: it takes the last look at the socket and counts the session in.
@@ -126,7 +131,7 @@ func (s *Session) Closing() {
 	e.total.Writes += s.writes
 	e.total.Sent += s.sent
 	e.total.Received += s.received
-	if s.err != nil {
+	if s.err != nil && s.err != errLast {
 		e.total.Protocol++
 	}
 }
@@ -159,10 +164,13 @@ func (s *Session) answer() {
 	s.requests++
 	m := s.state.Msg
 	s.env.handle(m.ID, s.at, s.heard)
-	if m.Reply == 0 {
+	if m.Last {
+		s.err = errLast
+	}
+	if m.Reply == wire.NoReply {
 		return
 	}
-	s.env.codec.Put(&s.frame, wire.Message{ID: m.ID, Size: m.Reply, Reply: m.Reply})
+	s.env.codec.Put(&s.frame, wire.Message{ID: m.ID, Op: m.Op, Size: m.Reply, Reply: m.Reply, Last: m.Last})
 	if s.out == nil {
 		s.out = buffers.Get().(*[outMax]byte)
 		s.ready = s.out[:0]

@@ -177,8 +177,8 @@ func (m *udp) serve(n int) {
 func (m *udp) answer(b, buf []byte, at int64) []byte {
 	err := wire.ScanDatagram(m.env.codec, &m.state, b)
 	msg := m.state.Msg
-	if m.frame.Reset(); err == nil && msg.Reply > 0 {
-		m.env.codec.Put(&m.frame, wire.Message{ID: msg.ID, Size: msg.Reply, Reply: msg.Reply})
+	if m.frame.Reset(); err == nil && msg.Reply != wire.NoReply {
+		m.env.codec.Put(&m.frame, wire.Message{ID: msg.ID, Op: msg.Op, Size: msg.Reply, Reply: msg.Reply})
 	}
 	if err != nil || m.frame.Len() > wire.MaxDatagram {
 		m.total.Protocol++
@@ -186,7 +186,7 @@ func (m *udp) answer(b, buf []byte, at int64) []byte {
 	}
 	m.total.Requests++
 	m.env.handle(msg.ID, at, m.heard)
-	if msg.Reply == 0 {
+	if msg.Reply == wire.NoReply {
 		return nil
 	}
 	return m.frame.Next(buf)

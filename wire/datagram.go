@@ -16,6 +16,9 @@ func (f *Framing) CheckDatagram(p Params) error {
 	if p.Packing.Kind != "" {
 		return errors.New("compress acts on streams, and udp is none: leave compress out")
 	}
+	if f.Streams {
+		return fmt.Errorf("framing %s takes a stream of bytes, which datagrams are not: choose another", f.Name)
+	}
 	for _, s := range []struct {
 		knob  string
 		size  int64

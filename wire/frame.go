@@ -65,8 +65,9 @@ func (f *Frame) Next(buf []byte) []byte {
 		out = append(out, filler[:n]...)
 		at += n
 	}
-	if rest := h + f.body + int64(len(f.tail)) - at; at >= h+f.body && int64(cap(buf)-len(out)) >= rest {
-		out = append(out, f.tail[at-h-f.body:]...)
+	if at >= h+f.body {
+		tail := f.tail[at-h-f.body:]
+		out = append(out, tail[:min(len(tail), cap(buf)-len(out))]...)
 	}
 	return out
 }

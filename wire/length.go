@@ -98,7 +98,7 @@ func (c lengthCodec) parse(h []byte) (Message, error) {
 			return m, fmt.Errorf("wanted reply: %w", err)
 		}
 	case OpSink:
-		m.Reply = 0
+		m.Reply = NoReply
 	default:
 		return m, fmt.Errorf("operation %d is not known", h[4])
 	}

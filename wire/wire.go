@@ -6,6 +6,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -16,8 +17,14 @@ const MaxFrame = 16 << 20
 type Message struct {
 	ID    uint64 // 0 where the protocol has none: replies then match in order
 	Size  int64  // bytes, as the framing counts them (see Framing)
-	Reply int64  // in requests: the wanted size of the reply; 0: none
+	Reply int64  // in requests: the wanted size of the reply, or NoReply
+	Op    uint8  // what is asked for, in numbers of the framing's own; the reply is given the same
+	Error bool   // in replies: the server says that it did not do what was asked
+	Last  bool   // no other message is to follow in this direction: the connection ends behind the reply
 }
+
+// NoReply is the wanted size of a reply that is not wanted.
+const NoReply = -1
 
 // State is the parse state of one direction of one connection. Zero: at a message boundary.
 // It holds no body, unless it is compressed: a 16 MiB message costs what an empty one does.
@@ -25,6 +32,7 @@ type State struct {
 	Msg  Message // valid when Scan reports done, until the next Scan
 	head [headMax]byte
 	got  int64 // bytes of the current message already seen
+	text
 
 	packed *[]byte // a compressed body that comes in pieces; nil: none
 }
@@ -47,22 +55,48 @@ type Codec interface {
 // Framing is one entry of All.
 type Framing struct {
 	Name, Doc string
-	Min       int64              // the smallest size of a message
-	Matched   func(Params) bool  // replies carry the id of their request
-	Chooses   bool               // the request says how long the reply is to be; else both sides are told
-	Client    func(Params) Codec // writes requests, scans replies; the sizes have passed Check
-	Server    func(Params) Codec // scans requests, writes replies
+	Min       int64                  // the smallest size of a message
+	Matched   func(Params) bool      // replies carry the id of their request
+	Chooses   bool                   // the request says how long the reply is to be; else both sides are told
+	Bare      bool                   // requests are of 0 bytes unless another size is named
+	Theirs    bool                   // replies are as long as the server makes them, and any length is right
+	Streams   bool                   // it takes a stream: no datagram carries it
+	Anew      bool                   // a connection that the peer has ended is opened anew when it is next needed
+	Client    func(Params) Codec     // writes requests, scans replies; the sizes have passed Check
+	Server    func(Params) Codec     // scans requests, writes replies
+	Kinds     func(Params) []Message // requests of every length there is; nil: all are alike
 }
 
-// Params are the sizes both sides agree on, counted as the framing counts them.
+// Params are the sizes both sides agree on, counted as the framing counts them, and what framing resp asks for.
 type Params struct {
 	Request, Reply int64
 	Packing        Packing // of bodies; zero: none
 	Compressible   float64 // with Packing: the share of a body that repeats itself
+	Keys           int64   // how many there are; 0: none is asked for
+	Reads          float64 // share of requests that read a key; the others set one
+	Seed           uint64  // what keys are drawn from, beside the id of the request
 }
 
 // All lists the framings.
-var All = []Framing{length, line, fixed}
+var All = []Framing{length, line, fixed, http, resp}
+
+// Lengths are those of the shortest and the longest request, and of the longest reply that a server of ours gives, head
+// and all.
+func (f *Framing) Lengths(p Params) (shortest, longest, reply int64) {
+	kinds := []Message{{Size: p.Request, Reply: p.Reply}}
+	if f.Kinds != nil {
+		kinds = f.Kinds(p)
+	}
+	shortest = math.MaxInt64
+	client, server := f.Client(p), f.Server(p)
+	for _, m := range kinds {
+		var there, back Frame
+		client.Put(&there, m)
+		server.Put(&back, Message{Op: m.Op, Size: p.Reply, Reply: p.Reply})
+		shortest, longest, reply = min(shortest, there.Len()), max(longest, there.Len()), max(reply, back.Len())
+	}
+	return shortest, longest, reply
+}
 
 // Find returns the framing of that name.
 func Find(name string) (*Framing, error) {
@@ -88,6 +122,9 @@ func (f *Framing) Check(p Params) error {
 		if s.size > MaxFrame {
 			return fmt.Errorf("%s %d is too large: at most %d bytes (16MiB)", s.knob, s.size, MaxFrame)
 		}
+	}
+	if p.Keys > MaxKeys {
+		return fmt.Errorf("keys %d are too many: at most %d", p.Keys, int64(MaxKeys))
 	}
 	return f.checkPacking(p)
 }

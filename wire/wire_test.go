@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -20,18 +21,43 @@ func render(f *Frame, room, step int) []byte {
 	return out
 }
 
+// carrier is a framing with what it asks for.
+type carrier struct {
+	*Framing
+	name    string
+	params  Params
+	carries int64 // 1: requests hold so many bytes as they are told to, 0: none
+}
+
+func carriers() (all []carrier) {
+	for i := range All {
+		f, p := &All[i], Params{Request: 64, Reply: 64}
+		if f.Kinds == nil {
+			all = append(all, carrier{f, f.Name, p, 1})
+			continue
+		}
+		all = append(all, carrier{f, f.Name + " PING", p, 0})
+		p.Keys, p.Reads = 1000, 1
+		all = append(all, carrier{f, f.Name + " GET", p, 0})
+		p.Reads = 0
+		all = append(all, carrier{f, f.Name + " SET", p, 1})
+	}
+	return all
+}
+
 func sizes(f *Framing) []int64 {
 	return []int64{f.Min, f.Min + 1, f.Min + 7, 64, 1000, 64<<10 - 1, 64 << 10, 64<<10 + 20, 200_000}
 }
 
 // Any gluing and any fragmentation of a stream gives the same messages.
 func TestFragments(t *testing.T) {
-	for i := range All {
-		fr := &All[i]
-		t.Run(fr.Name, func(t *testing.T) {
+	for i, c := range carriers() {
+		fr := c.Framing
+		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, uint64(i)))
 			for _, size := range sizes(fr) {
-				p := Params{Request: size, Reply: 64}
+				p := c.params
+				p.Request, p.Reply = size, 64
 				client, server := fr.Client(p), fr.Server(p)
 				var stream []byte
 				var f Frame
@@ -71,7 +97,7 @@ func TestFragments(t *testing.T) {
 						t.Fatalf("size %d in pieces of up to %d: %d messages, partial %v", size, most, len(got), st.Partial())
 					}
 					for k, m := range got {
-						if m.Size != size || m.Reply != 64 || fr.Matched(p) && m.ID != uint64(k+1) {
+						if m.Size != size*c.carries || m.Reply != 64 || fr.Matched(p) && m.ID != uint64(k+1) {
 							t.Fatalf("size %d: message %d is %+v", size, k, m)
 						}
 					}
@@ -83,39 +109,45 @@ func TestFragments(t *testing.T) {
 
 func TestFrameNextIsWholeWhenItFits(t *testing.T) {
 	buf := make([]byte, 64<<10)
-	for i := range All {
-		c := All[i].Client(Params{Request: 64, Reply: 64})
+	for _, c := range carriers() {
 		var f Frame
-		c.Put(&f, Message{ID: 9, Size: 64, Reply: 64})
+		c.Client(c.params).Put(&f, Message{ID: 9, Size: 64, Reply: 64})
 		if n := int64(len(f.Next(buf))); n != f.Len() {
-			t.Errorf("%s: Next gives %d of %d bytes", All[i].Name, n, f.Len())
+			t.Errorf("%s: Next gives %d of %d bytes", c.name, n, f.Len())
 		}
 		if cut := f.Cut(); cut <= 0 || cut >= f.Len() {
-			t.Errorf("%s: Cut is %d of %d", All[i].Name, cut, f.Len())
+			t.Errorf("%s: Cut is %d of %d", c.name, cut, f.Len())
 		}
 	}
 }
 
+// A request goes there and its reply comes back, without an allocation.
 func TestNoAllocation(t *testing.T) {
 	buf := make([]byte, 64<<10)
-	for i := range All {
-		p := Params{Request: 64, Reply: 64}
-		c := All[i].Client(p)
-		s := All[i].Server(p)
-		var f Frame
-		var st State
+	for _, c := range carriers() {
+		client, server := c.Client(c.params), c.Server(c.params)
+		var request, reply Frame
+		var in, back State
 		id := uint64(0)
-		if n := testing.AllocsPerRun(1000, func() {
-			id++
+		move := func(from, to Codec, f *Frame, st *State, m Message) {
 			f.Reset()
-			c.Put(&f, Message{ID: id, Size: 64, Reply: 64})
+			from.Put(f, m)
 			out := f.Next(buf)
 			f.Wrote(len(out))
-			if _, done, err := s.Scan(&st, out); !done || err != nil {
-				t.Fatal(done, err)
+			if used, done, err := to.Scan(st, out); used != len(out) || !done || err != nil {
+				t.Fatal(c.name, used, done, err)
 			}
+		}
+		if n := testing.AllocsPerRun(1000, func() {
+			id++
+			move(client, server, &request, &in, Message{ID: id, Size: 64, Reply: 64})
+			m := in.Msg
+			move(server, client, &reply, &back, Message{ID: m.ID, Op: m.Op, Size: m.Reply, Reply: m.Reply})
 		}); n != 0 {
-			t.Errorf("%s: %v allocations per message", All[i].Name, n)
+			t.Errorf("%s: %v allocations per message", c.name, n)
+		}
+		if m := back.Msg; m.Error || m.Last || c.Matched(c.params) && m.ID != id || m.Size != 64 && !(c.Theirs && m.Size == 0) {
+			t.Errorf("%s: the last reply is %+v", c.name, m)
 		}
 	}
 }
@@ -160,39 +192,56 @@ func TestRefused(t *testing.T) {
 
 // A scanner fed anything at all neither panics nor claims more than it was given, and never stops making progress.
 func FuzzScan(f *testing.F) {
+	for _, c := range texts {
+		if len(c.in) < 1000 { // long ones take the fuzzer's time and teach it nothing
+			f.Add([]byte(c.in), uint8(4))
+		}
+	}
 	f.Add([]byte("\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01abc\n"), uint8(3))
 	f.Fuzz(func(t *testing.T, b []byte, step uint8) {
 		for i := range All {
-			s := All[i].Server(Params{Request: 24, Reply: 24})
-			var st State
-			for rest := b; len(rest) > 0; {
-				piece := rest[:min(len(rest), int(step)+1)]
-				used, done, err := s.Scan(&st, piece)
-				if err != nil {
-					break
+			p := Params{Request: 24, Reply: 24}
+			for _, c := range []Codec{All[i].Server(p), All[i].Client(p)} {
+				want := scanAll(t, c, b, len(b))
+				if got := scanAll(t, c, b, int(step)+1); got != want {
+					t.Fatalf("%s, in pieces of %d: %s, and in one: %s", All[i].Name, int(step)+1, got, want)
 				}
-				if used < 0 || used > len(piece) || used == 0 || !done && used < len(piece) {
-					t.Fatalf("%s: used %d of %d, done %v", All[i].Name, used, len(piece), done)
-				}
-				rest = rest[used:]
 			}
 		}
 	})
 }
 
+// scanAll says what a scanner makes of b in pieces of so many bytes.
+func scanAll(t *testing.T, c Codec, b []byte, step int) string {
+	var st State
+	var all strings.Builder
+	for rest := b; len(rest) > 0; {
+		piece := rest[:min(len(rest), step)]
+		used, done, err := c.Scan(&st, piece)
+		if err != nil {
+			return all.String() + "error" // which one may depend on how much was there to be looked at
+		}
+		if used < 0 || used > len(piece) || used == 0 || !done && used < len(piece) {
+			t.Fatalf("%T: used %d of %d, done %v", c, used, len(piece), done)
+		}
+		if rest = rest[used:]; done {
+			fmt.Fprintf(&all, "%+v ", st.Msg)
+		}
+	}
+	return fmt.Sprintf("%s, partial %v", &all, st.Partial())
+}
+
 func BenchmarkScan(b *testing.B) {
 	buf := make([]byte, 64<<10)
-	for i := range All {
-		b.Run(All[i].Name, func(b *testing.B) {
-			p := Params{Request: 64, Reply: 64}
-			c := All[i].Client(p)
-			s := All[i].Server(p)
+	for _, c := range carriers() {
+		b.Run(c.name, func(b *testing.B) {
+			client, server := c.Client(c.params), c.Server(c.params)
 			var f Frame
 			var st State
 			for b.Loop() {
 				f.Reset()
-				c.Put(&f, Message{ID: 1, Size: 64, Reply: 64})
-				if _, done, _ := s.Scan(&st, f.Next(buf)); !done {
+				client.Put(&f, Message{ID: 1, Size: 64, Reply: 64})
+				if _, done, _ := server.Scan(&st, f.Next(buf)); !done {
 					b.Fatal("no message")
 				}
 			}
@@ -205,6 +254,12 @@ func TestDatagram(t *testing.T) {
 	for i := range All {
 		f := &All[i]
 		p := Params{Request: 64, Reply: 64}
+		if f.Streams {
+			if err := f.CheckDatagram(p); err == nil || !strings.Contains(err.Error(), "stream") {
+				t.Errorf("%s over datagrams: %v", f.Name, err)
+			}
+			continue
+		}
 		var frame Frame
 		f.Client(p).Put(&frame, Message{ID: 7, Size: 64, Reply: 64})
 		whole := bytes.Clone(frame.Next(make([]byte, 100)))

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/wire"
 )
 
 // TestPythonServerOfTheDocs runs the server that docs/wire.md shows, as it says.
@@ -74,6 +76,21 @@ func TestPythonServerOfTheDocs(t *testing.T) {
 	for _, rec := range r.Records {
 		if rec.Metrics == nil || rec.Metrics.Completed == 0 || len(rec.Metrics.Errors) > 0 {
 			t.Errorf("%s: %+v", rec.Cell, rec)
+		}
+	}
+}
+
+// TestFramingsAreDocumented: each has a section of docs/wire.md, and a word in docs/the-load.md.
+func TestFramingsAreDocumented(t *testing.T) {
+	for file, mark := range map[string]string{"wire": "\n## `%s`", "the-load": "`%s`"} {
+		doc, err := os.ReadFile("../../docs/" + file + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range wire.All {
+			if want := fmt.Sprintf(mark, wire.All[i].Name); !strings.Contains(string(doc), want) {
+				t.Errorf("docs/%s.md says nothing of %q", file, want)
+			}
 		}
 	}
 }

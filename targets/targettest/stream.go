@@ -20,7 +20,7 @@ func echo(t *testing.T, e *targets.Entry) {
 	for i := range wire.All {
 		f := &wire.All[i]
 		for _, p := range []wire.Params{
-			{Request: f.Min, Reply: f.Min}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
+			{Request: max(f.Min, 1), Reply: max(f.Min, 1)}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
 			{Request: 64, Reply: 200_000}, {Request: 200_000, Reply: 64}, {Request: 64, Reply: wire.MaxFrame},
 		} {
 			t.Run(fmt.Sprintf("%s,%d,%d", f.Name, p.Request, p.Reply), func(t *testing.T) {
@@ -98,6 +98,43 @@ func sink(t *testing.T, e *targets.Entry) {
 		c.got++
 		c.ask(1)
 		c.replies(1)
+	}
+}
+
+// otherClients: programs that nobody wrote for this get what they expect, in one piece and byte by byte. A server closes
+// where it is asked to, which is no fault of the peer's.
+func otherClients(t *testing.T, e *targets.Entry) {
+	for _, c := range []struct {
+		framing, asks, gets string
+		protocol            int64
+	}{
+		{"http", "GET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" +
+				"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", 0},
+		{"http", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: x",
+			"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 1},
+		{"resp", "PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nHELLO 3\r\n*x",
+			"+PONG\r\n$3\r\nabc\r\n+OK\r\n-ERR unknown command\r\n", 1},
+	} {
+		for _, step := range []int{1, len(c.asks)} {
+			srv := start(t, e, targets.Spec{Framing: unit.Word(c.framing), Request: 1, Reply: 3}, targets.Place{})
+			conn := dialAs(t, srv, c.framing, wire.Params{})
+			if err := conn.tcp().SetNoDelay(true); err != nil {
+				t.Fatal(err)
+			}
+			for rest := []byte(c.asks); len(rest) > 0; rest = rest[min(step, len(rest)):] {
+				conn.write(rest[:min(step, len(rest))])
+			}
+			got, err := io.ReadAll(conn)
+			if string(got) != c.gets || err != nil {
+				t.Errorf("%q in pieces of %d: %q, %v; want %q", c.asks, step, got, err, c.gets)
+			}
+			conn.hangUp()
+			stop(t, srv)
+			if r := srv.Result(); r.Protocol != c.protocol {
+				t.Errorf("%q: %d protocol errors, want %d", c.asks, r.Protocol, c.protocol)
+			}
+		}
 	}
 }
 

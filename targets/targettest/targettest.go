@@ -49,7 +49,7 @@ type check struct {
 // What a model must do that serves connections, and …
 var streams = []check{
 	{"Echo", echo, true}, {"Pipelined", pipelined, true}, {"Fragments", fragments, true}, {"Sink", sink, true},
-	{"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
+	{"OtherClients", otherClients, true}, {"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
 	{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
 	{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
 	{"ManyConnections", manyConnections, false}, {"Soak", soak, true},
