@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,8 +112,17 @@ func TestSizesAndReads(t *testing.T) {
 	defer l.Close()
 	for i := range wire.All {
 		for _, size := range [][2]int{{32, 40_000}, {40_000, 32}} {
-			m := run(t, &l, 20*time.Millisecond, 100*time.Millisecond, "framing", wire.All[i].Name, "connections", "2",
-				"request", fmt.Sprint(size[0]), "reply", fmt.Sprint(size[1])).Metrics
+			knobs := []string{"framing", wire.All[i].Name, "connections", "2"}
+			request, reply := []string{"request", fmt.Sprint(size[0])}, []string{"reply", fmt.Sprint(size[1])}
+			switch {
+			case wire.All[i].Name != "resp":
+				knobs = slices.Concat(knobs, request, reply)
+			case size[0] > size[1]: // a value goes one way
+				knobs = slices.Concat(knobs, request, []string{"keys", "1", "reads", "0"})
+			default:
+				knobs = slices.Concat(knobs, reply, []string{"keys", "1", "reads", "1"})
+			}
+			m := run(t, &l, 20*time.Millisecond, 100*time.Millisecond, knobs...).Metrics
 			sent, received := float64(m.SentBytes)/float64(m.Completed), float64(m.RecvBytes)/float64(m.Completed)
 			if m.Completed != m.Offered || m.Completed < 20 || math.Abs(sent/float64(size[0])-1) > 3 || math.Abs(received/float64(size[1])-1) > 3 ||
 				sent > received != (size[0] > size[1]) {
