@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"time"
 
@@ -24,11 +25,9 @@ const (
 // Main is called first thing in main, and in TestMain of tests that run trials: the processes of a trial are this
 // binary again. In one of those it does the part's work and never returns.
 func Main() {
-	proc.Main(map[string]func(io.Reader, io.Writer) error{
-		serverPart: speak(serve),
-		clientPart: speak(load),
-		awakePart:  machine.Awake,
-	})
+	parts := maps.Clone(targets.Parts)
+	parts[serverPart], parts[clientPart], parts[awakePart] = speak(serve), speak(load), machine.Awake
+	proc.Main(parts)
 }
 
 // speak wraps a part's work: its error is said on the channel, where the parent expects it. A parent that has closed
@@ -63,12 +62,12 @@ func serve(c *channel) error {
 		return err
 	}
 	var died <-chan struct{} // nil, and so never ready, for servers that live in this process
-	command, isCommand := srv.(interface {
+	mortal, dies := srv.(interface {
 		Died() <-chan struct{}
 		Exit() string
 	})
-	if isCommand {
-		died = command.Died()
+	if dies {
+		died = mortal.Died()
 	}
 	said := make(chan Message)
 	gone := make(chan error, 1)
@@ -88,7 +87,7 @@ func serve(c *channel) error {
 		case err := <-gone:
 			return err
 		case <-died:
-			return errors.New("the target died: " + command.Exit())
+			return errors.New("the target died: " + mortal.Exit())
 		case m := <-said:
 			if m.Settle > 0 {
 				settle(srv, m.Settle)
@@ -119,7 +118,7 @@ func settle(srv targets.Server, connections int) {
 	if !ok {
 		return
 	}
-	for end := time.Now().Add(settleLimit); s.Accepted() < int64(connections) && time.Now().Before(end); {
+	for end := time.Now().Add(settleTime(len(srv.PIDs()) > 0, connections)); s.Accepted() < int64(connections) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -253,8 +252,15 @@ func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Resu
 	return r, s, nil
 }
 
-// settleLimit is how long a server may take to accept its clients before they have anything to ask.
-const settleLimit = 3 * time.Second
+// settleTime is how long a server may take to accept its clients before they have anything to ask. One that starts a
+// process for each takes some milliseconds of CPU for it.
+func settleTime(processes bool, connections int) time.Duration {
+	limit := 3 * time.Second
+	if processes {
+		limit += time.Duration(connections) * 20 * time.Millisecond
+	}
+	return limit
+}
 
 // drainLimit is how long a server may take to finish once its clients are gone.
 const drainLimit = 3 * time.Second

@@ -212,10 +212,10 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 		var o observed
 		clock.Sleep(w.Measure)
 		before, awake0, u0, err := look()
-		user0, system0 := proc.CPUOf(pid)
+		user0, system0 := family(pid)
 		clock.Sleep(w.End)
 		after, awake1, u1, err1 := look()
-		user1, system1 := proc.CPUOf(pid)
+		user1, system1 := family(pid)
 		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
 		o.user, o.system = int64(float64(user1-user0)*scale), int64(float64(system1-system0)*scale)
 		o.err = errors.Join(err, err1)
@@ -226,6 +226,15 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 		out <- o
 	}()
 	return out
+}
+
+// family is the CPU time of a server and the processes it started, with those it has waited for.
+func family(pid int) (user, system time.Duration) {
+	for _, p := range append(proc.Children(pid), pid) {
+		u, s := proc.CPUOf(p)
+		user, system = user+u, system+s
+	}
+	return user, system
 }
 
 // party is the parent's view of one part.
@@ -337,7 +346,7 @@ func (p *party) settle(ctx context.Context, entry *targets.Entry, s plan.Spec) e
 	if err := p.send(Message{Settle: n}); err != nil {
 		return &stageError{"connect", err}
 	}
-	_, err := p.await(ctx, "connect", settleLimit+slack, nil)
+	_, err := p.await(ctx, "connect", settleTime(entry.Processes, n)+slack, nil)
 	return err
 }
 
