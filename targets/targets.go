@@ -79,10 +79,11 @@ func (s Spec) pool() int {
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
 type Place struct {
-	Listen  string `json:"listen,omitempty"`  // "tcp://127.0.0.1:0", "unix:///path", "udp://…"; "": a free port of the loopback
-	Expect  int    `json:"expect"`            // connections to come
-	Seed    uint64 `json:"seed"`              // of the block: service times are drawn from it
-	Samples int    `json:"samples,omitempty"` // most requests of Result.Samples; 0: none
+	Listen   string `json:"listen,omitempty"`   // "tcp://127.0.0.1:0", "unix:///path", "udp://…"; "": a free port of the loopback
+	Expect   int    `json:"expect"`             // connections to come
+	Seed     uint64 `json:"seed"`               // of the block: service times are drawn from it
+	Upstream string `json:"upstream,omitempty"` // of what stands in front of a target: where that is
+	Samples  int    `json:"samples,omitempty"`  // most requests of Result.Samples; 0: none
 }
 
 // Entry is one line of All.
