@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -19,6 +20,7 @@ import (
 const (
 	serverPart = "server"
 	clientPart = "client"
+	viaPart    = "via"
 	awakePart  = "awake"
 )
 
@@ -26,7 +28,7 @@ const (
 // binary again. In one of those it does the part's work and never returns.
 func Main() {
 	parts := maps.Clone(targets.Parts)
-	parts[serverPart], parts[clientPart], parts[awakePart] = speak(serve), speak(load), machine.Awake
+	parts[serverPart], parts[viaPart], parts[clientPart], parts[awakePart] = speak(serve), speak(serve), speak(load), machine.Awake
 	proc.Main(parts)
 }
 
@@ -50,9 +52,9 @@ func serve(c *channel) error {
 		return err
 	}
 	if m.Serve == nil {
-		return errors.New("the server part was not told what to serve")
+		return errors.New("the part was not told what to serve")
 	}
-	srv, err := targets.Start(context.Background(), m.Serve.Spec, m.Serve.Place)
+	srv, err := m.Serve.start()
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func serve(c *channel) error {
 		case err := <-gone:
 			return err
 		case <-died:
-			return errors.New("the target died: " + mortal.Exit())
+			return fmt.Errorf("the %s died: %s", m.Serve.what(), mortal.Exit())
 		case m := <-said:
 			if m.Settle > 0 {
 				settle(srv, m.Settle)
@@ -109,6 +111,20 @@ func serve(c *channel) error {
 			return finish(c, srv, <-used, before)
 		}
 	}
+}
+
+func (s *Serve) what() string {
+	if s.Via.IsZero() {
+		return "target"
+	}
+	return "proxy in front of the target"
+}
+
+func (s *Serve) start() (targets.Server, error) {
+	if s.Via.IsZero() {
+		return targets.Start(context.Background(), s.Spec, s.Place)
+	}
+	return s.Via.Start(context.Background(), s.Place)
 }
 
 // settle waits until a server of this process has accepted so many connections: the kernel completes them before, and a
