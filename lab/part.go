@@ -160,7 +160,11 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		began, u0, err := usage(pids)
 		clock.Sleep(w.End)
 		ended, u1, err1 := usage(pids)
-		open, most := proc.Files(append(pids(), os.Getpid()))
+		all := pids()
+		if len(all) == 0 {
+			all = []int{os.Getpid()}
+		}
+		open, most := proc.Files(append(all, os.Getpid()))
 		if err = errors.Join(err, err1); err != nil {
 			out <- results.Side{}
 			return
@@ -172,7 +176,7 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 			scale = 0
 		}
 		s := side(u0, u1, scale)
-		s.Files, s.FilesMax = open, most
+		s.Files, s.FilesMax, s.PSS, s.Processes = open, most, proc.PSS(all), len(all)
 		out <- s
 	}()
 	return out
@@ -261,6 +265,7 @@ func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Resu
 		return r, results.Side{}, err
 	}
 	s := side(u[0], u[1], 1)
+	s.PSS, s.Processes = proc.PSS([]int{os.Getpid()}), 1 // with its connections still open
 	if err := l.Close(); err != nil {
 		return r, s, err
 	}

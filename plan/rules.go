@@ -23,7 +23,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, elsewhere, ownLoopback, seats}
+var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, awaited, elsewhere, ownLoopback, seats}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -253,6 +253,14 @@ func serverOptions(s subject) (knobs []string, sentence string) {
 		return append([]string{"target"}, knobs...), sentence + "leave it out"
 	}
 	return append([]string{"target"}, knobs...), sentence + "write " + strings.Join(fix, ", ")
+}
+
+// awaited refuses to wait for a word of a server that is no command.
+func awaited(s subject) ([]string, string) {
+	if s.target.Name == "exec" || s.spec.Target.Ready == (targets.Ready{}) {
+		return nil, ""
+	}
+	return []string{"target", "ready"}, fmt.Sprintf("target %s is no command that could tell when it is ready: leave ready out", s.target.Name)
 }
 
 // elsewhere refuses to pin a server that runs already, perhaps on another machine.

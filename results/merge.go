@@ -79,6 +79,8 @@ func addSide(to, s *Side) {
 	to.Voluntary += s.Voluntary
 	to.Involuntary += s.Involuntary
 	to.MaxRSS = max(to.MaxRSS, s.MaxRSS)
+	to.PSS = max(to.PSS, s.PSS)
+	to.Processes = max(to.Processes, s.Processes)
 	to.Threads = max(to.Threads, s.Threads)
 }
 

@@ -46,6 +46,8 @@ type Side struct {
 	Voluntary   int64 `json:"voluntary_switches"`
 	Involuntary int64 `json:"involuntary_switches"`
 	MaxRSS      int64 `json:"max_rss_bytes"`
+	PSS         int64 `json:"pss_bytes,omitempty"` // memory when the measure phase ended: of what processes share, each one's part
+	Processes   int   `json:"processes,omitempty"` // then
 	Threads     int   `json:"threads"`
 	Files       int   `json:"open_files,omitempty"` // of the server's process nearest to its limit, when the measure phase ended
 	FilesMax    int   `json:"open_files_max,omitempty"`

@@ -21,8 +21,8 @@ import (
 var execEntry = Entry{
 	Name: "exec",
 	Doc: "A command of yours, started for every trial and ended with all it started. {port} is where it must listen, " +
-		"{host} the address, {{ a brace; in a plan {workers}, or any other knob, is its level; words and quotes are as in a shell, but no shell is involved. Before the trial it sees one " +
-		"connection that sends nothing: how its readiness is told.",
+		"{host} the address, {{ a brace; in a plan {workers}, or any other knob, is its level; words and quotes are as in a shell, but no shell is involved. Knob ready says how it " +
+		"tells that it is ready: without it, it sees one connection before the trial that sends nothing.",
 	Limit:   "Its sockets cannot be given options, nor can their options be read back; what it counted is unknown.",
 	Example: "exec: ./server --port {port}",
 	Foreign: true,
@@ -41,6 +41,7 @@ type command struct {
 	started time.Time
 	tree    *proc.Tree
 	log     proc.Tail
+	herald  *herald
 	output  *os.File      // what the tree writes
 	logged  chan struct{} // it was read to its end
 	closing sync.Once
@@ -57,7 +58,7 @@ func startExec(ctx context.Context, s Spec, p Place) (Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target exec: %s: %w", s.Target.Arg, err)
 	}
-	c := &command{line: shellquote.Join(words...), address: address, logged: make(chan struct{})}
+	c := &command{line: shellquote.Join(words...), address: address, logged: make(chan struct{}), herald: newHerald(s.Ready)}
 	if err := c.start(words); err != nil {
 		return nil, fmt.Errorf("target exec: %s: %w", c.line, err)
 	}
@@ -66,7 +67,7 @@ func startExec(ctx context.Context, s Spec, p Place) (Server, error) {
 		<-c.Died()
 		forget()
 	}()
-	if err := c.accepts(ctx); err != nil {
+	if err := c.ready(ctx, s.Ready); err != nil {
 		err = fmt.Errorf("target exec: %s: %w%s", c.line, err, c.lastLines())
 		return nil, errors.Join(err, c.Close())
 	}
@@ -147,36 +148,33 @@ func (c *command) start(words []string) error {
 	}
 	go func() {
 		defer close(c.logged)
-		io.Copy(&c.log, r) // ends with the last writer, or with Close
+		io.Copy(io.MultiWriter(&c.log, c.herald), r) // ends with the last writer, or with Close
 	}()
 	return nil
 }
 
-// accepts waits until a connection is accepted, and hangs up.
-func (c *command) accepts(ctx context.Context) error {
+// ready waits until the command is.
+func (c *command) ready(ctx context.Context, how Ready) error {
 	limit, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	var d net.Dialer
 	for wait := 2 * time.Millisecond; ; wait = min(wait*5/4, 20*time.Millisecond) {
-		conn, err := d.DialContext(limit, "tcp", c.address)
-		if err == nil {
-			hangUp(conn.(*net.TCPConn))
-		}
+		ready := how.how != readyLog && how.asked(limit, c.address)
 		select {
-		case <-c.tree.Done(): // then it was someone else who accepted
-			return fmt.Errorf("%s after %.2fs, before it accepted a connection on %s",
-				c.tree.Exit(), time.Since(c.started).Seconds(), c.address)
+		case <-c.tree.Done(): // then it was someone else who answered
+			return fmt.Errorf("%s after %.2fs, before it did %s", c.tree.Exit(), time.Since(c.started).Seconds(), how.wanted(c.address))
 		case <-limit.Done():
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return fmt.Errorf("it did not accept connections on %s within %v", c.address, readyLimit)
+			return fmt.Errorf("it did not %s within %v", how.wanted(c.address), readyLimit)
 		default:
 		}
-		if err == nil {
+		if ready {
 			return nil
 		}
 		select {
+		case <-c.herald.said:
+			return nil
 		case <-c.tree.Done():
 		case <-limit.Done():
 		case <-time.After(wait):

@@ -55,6 +55,7 @@ type Spec struct {
 	Workers      unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
 	Listener     unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
 	Service      unit.Dist         `json:"service_time"`
+	Ready        Ready             `json:"ready,omitzero"` // of exec
 	Options      []sockopt.Setting `json:"options,omitempty"`
 }
 

@@ -73,6 +73,26 @@ func CPUOf(pid int) (user, system time.Duration) {
 	return u.User, u.System
 }
 
+// PSS is the memory of processes now, in bytes: of what several share, each one's part counts. It does not hold what the
+// kernel has for their sockets and threads. A process that has ended, or that this one may not look at, adds nothing. It
+// takes the kernel a walk through their page tables, about 1 ms for 100 MB.
+func PSS(pids []int) (bytes int64) {
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == "Pss:" {
+				if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+					bytes += n << 10
+				}
+			}
+		}
+	}
+	return bytes
+}
+
 // tick is the unit of times in /proc, the same on all architectures that Go runs on.
 const tick = 10 * time.Millisecond
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestUsage(t *testing.T) {
@@ -82,5 +84,26 @@ func TestTail(t *testing.T) {
 	b.Write([]byte("panic: here\n" + strings.Repeat("stack\n", 100)))
 	if got := b.String(); !strings.HasPrefix(got, "panic: here\nstack") || strings.Count(got, "\n") != tailLines-1 {
 		t.Errorf("%q", got)
+	}
+}
+
+// PSS grows with the memory that a process writes to, and holds nothing of one that is not there.
+func TestPSS(t *testing.T) {
+	self := []int{os.Getpid()}
+	before := PSS(self)
+	const size = 64 << 20
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(m)
+	for i := 0; i < size; i += 4096 {
+		m[i] = 1
+	}
+	if grown := PSS(self) - before; grown < size*9/10 || grown > size*3/2 {
+		t.Errorf("%d bytes were written to, and the process has grown by %d", size, grown)
+	}
+	if n := PSS([]int{1 << 30}); n != 0 {
+		t.Errorf("a process that is not there has %d bytes", n)
 	}
 }
