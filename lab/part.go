@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"time"
 
@@ -22,13 +23,17 @@ const (
 )
 
 // Main is called first thing in main, and in TestMain of tests that run trials: the processes of a trial are this
-// binary again. In one of those it does the part's work and never returns.
-func Main() {
-	proc.Main(map[string]func(io.Reader, io.Writer) error{
+// binary again. In one of those it does the part's work and never returns. others are parts of other packages.
+func Main(others ...map[string]func(io.Reader, io.Writer) error) {
+	parts := map[string]func(io.Reader, io.Writer) error{
 		serverPart: speak(serve),
 		clientPart: speak(load),
 		awakePart:  machine.Awake,
-	})
+	}
+	for _, more := range others {
+		maps.Copy(parts, more)
+	}
+	proc.Main(parts)
 }
 
 // speak wraps a part's work: its error is said on the channel, where the parent expects it. A parent that has closed
