@@ -138,6 +138,12 @@ func choose(s plan.Spec) (regime, error) {
 		if len(allowed) > 1 {
 			r.cpus[plan.Client] = allowed[1:2]
 		}
+		if !s.Via.IsZero() { // beside the server: what it takes is taken from the server's CPU or from one of its own
+			r.cpus[plan.Via] = allowed[:1]
+			if len(allowed) > 2 {
+				r.cpus[plan.Via] = allowed[2:3]
+			}
+		}
 	}
 	var used []int
 	for role, cpus := range r.cpus {

@@ -31,7 +31,8 @@ type Message struct {
 
 // Serve is what a server part is told.
 type Serve struct {
-	Spec  targets.Spec  `json:"spec"`
+	Spec  targets.Spec  `json:"spec,omitzero"`
+	Via   targets.Via   `json:"via,omitzero"` // what is to stand in front of Place.Upstream; zero: Spec is to be served
 	Place targets.Place `json:"place"`
 }
 

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -19,17 +20,15 @@ import (
 const (
 	serverPart = "server"
 	clientPart = "client"
+	viaPart    = "via"
 	awakePart  = "awake"
 )
 
 // Main is called first thing in main, and in TestMain of tests that run trials: the processes of a trial are this
 // binary again. In one of those it does the part's work and never returns. others are parts of other packages.
 func Main(others ...map[string]func(io.Reader, io.Writer) error) {
-	parts := map[string]func(io.Reader, io.Writer) error{
-		serverPart: speak(serve),
-		clientPart: speak(load),
-		awakePart:  machine.Awake,
-	}
+	parts := maps.Clone(targets.Parts)
+	parts[serverPart], parts[viaPart], parts[clientPart], parts[awakePart] = speak(serve), speak(serve), speak(load), machine.Awake
 	for _, more := range others {
 		maps.Copy(parts, more)
 	}
@@ -56,9 +55,9 @@ func serve(c *channel) error {
 		return err
 	}
 	if m.Serve == nil {
-		return errors.New("the server part was not told what to serve")
+		return errors.New("the part was not told what to serve")
 	}
-	srv, err := targets.Start(context.Background(), m.Serve.Spec, m.Serve.Place)
+	srv, err := m.Serve.start()
 	if err != nil {
 		return err
 	}
@@ -68,12 +67,12 @@ func serve(c *channel) error {
 		return err
 	}
 	var died <-chan struct{} // nil, and so never ready, for servers that live in this process
-	command, isCommand := srv.(interface {
+	mortal, dies := srv.(interface {
 		Died() <-chan struct{}
 		Exit() string
 	})
-	if isCommand {
-		died = command.Died()
+	if dies {
+		died = mortal.Died()
 	}
 	said := make(chan Message)
 	gone := make(chan error, 1)
@@ -93,7 +92,7 @@ func serve(c *channel) error {
 		case err := <-gone:
 			return err
 		case <-died:
-			return errors.New("the target died: " + command.Exit())
+			return fmt.Errorf("the %s died: %s", m.Serve.what(), mortal.Exit())
 		case m := <-said:
 			if m.Settle > 0 {
 				settle(srv, m.Settle)
@@ -117,6 +116,20 @@ func serve(c *channel) error {
 	}
 }
 
+func (s *Serve) what() string {
+	if s.Via.IsZero() {
+		return "target"
+	}
+	return "proxy in front of the target"
+}
+
+func (s *Serve) start() (targets.Server, error) {
+	if s.Via.IsZero() {
+		return targets.Start(context.Background(), s.Spec, s.Place)
+	}
+	return s.Via.Start(context.Background(), s.Place)
+}
+
 // settle waits until a server of this process has accepted so many connections: the kernel completes them before, and a
 // server that is under load already may take seconds to come to the last. One that never does is measured all the same.
 func settle(srv targets.Server, connections int) {
@@ -124,7 +137,7 @@ func settle(srv targets.Server, connections int) {
 	if !ok {
 		return
 	}
-	for end := time.Now().Add(settleLimit); s.Accepted() < int64(connections) && time.Now().Before(end); {
+	for end := time.Now().Add(settleTime(len(srv.PIDs()) > 0, connections)); s.Accepted() < int64(connections) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -258,8 +271,15 @@ func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Resu
 	return r, s, nil
 }
 
-// settleLimit is how long a server may take to accept its clients before they have anything to ask.
-const settleLimit = 3 * time.Second
+// settleTime is how long a server may take to accept its clients before they have anything to ask. One that starts a
+// process for each takes some milliseconds of CPU for it.
+func settleTime(processes bool, connections int) time.Duration {
+	limit := 3 * time.Second
+	if processes {
+		limit += time.Duration(connections) * 20 * time.Millisecond
+	}
+	return limit
+}
 
 // drainLimit is how long a server may take to finish once its clients are gone.
 const drainLimit = 3 * time.Second

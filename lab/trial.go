@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -83,51 +84,66 @@ func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
 // trial fills rec. Failures of the trial are stageErrors.
 func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Entry, g regime) (err error) {
 	s := rec.Spec
-	room, err := proc.Open(ctx, proc.Config{Network: !entry.Foreign, Parts: []proc.Part{
+	parts := []proc.Part{
 		{Name: serverPart, CPUs: g.cpus[plan.Server], RealTime: s.Regime.RealTime, Keeper: entry.Foreign},
 		{Name: clientPart, CPUs: g.cpus[plan.Client], RealTime: s.Regime.RealTime},
-	}})
+	}
+	if !s.Via.IsZero() {
+		parts = append(parts, proc.Part{Name: viaPart, CPUs: g.cpus[plan.Via], RealTime: s.Regime.RealTime, Keeper: s.Via.Foreign()})
+	}
+	room, err := proc.Open(ctx, proc.Config{Network: !entry.Foreign && !s.Via.Foreign(), Parts: parts})
 	if err != nil {
 		return &stageError{"start", err}
 	}
 	defer func() { err = errors.Join(err, room.Close()) }()
 	server, client := newParty(room, 0, "server"), newParty(room, 1, "client")
 	if l.Started != nil {
-		l.Started(map[string]int{serverPart: server.part.PID(), clientPart: client.part.PID()})
+		pids := map[string]int{serverPart: server.part.PID(), clientPart: client.part.PID()}
+		if !s.Via.IsZero() {
+			pids[viaPart] = room.Part(2).PID()
+		}
+		l.Started(pids)
 	}
-	addr, err := server.begin(ctx, rec.Spec, rec.Seed, l.samples())
+	serving := []*party{server}
+	addr, err := server.begin(ctx, Serve{Spec: s.Target, Place: targets.Place{Expect: s.Load.Total(), Seed: rec.Seed, Samples: l.samples()}})
 	if err != nil {
 		return err
 	}
+	if !s.Via.IsZero() {
+		via := newParty(room, 2, "via")
+		serving = append(serving, via)
+		if addr, err = via.begin(ctx, Serve{Via: s.Via, Place: targets.Place{Expect: s.Load.Total(), Upstream: addr}}); err != nil {
+			return err
+		}
+	}
 	if err := client.connect(ctx, rec.Spec, loadgen.Place{To: addr, Seed: rec.Seed, Threads: max(len(g.cpus[plan.Client]), 1), Samples: l.samples()}); err != nil {
-		return server.blamed(err)
+		return blamed(serving, err)
 	}
 	if err := server.settle(ctx, entry, rec.Spec); err != nil {
 		return err
 	}
 
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
-	for _, p := range []*party{server, client} {
+	for _, p := range append(serving, client) {
 		if err := p.send(Message{Window: &w}); err != nil {
 			return &stageError{"measure", err}
 		}
 	}
 	watch := l.watch(w, server.part.PID())
-	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, server)
+	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, serving...)
 	if err != nil {
-		return server.blamed(err)
+		return blamed(serving, err)
 	}
-	if err := server.send(Message{Finish: true}); err != nil {
-		return &stageError{"drain", err}
+	done := make([]Message, len(serving))
+	for i, p := range slices.Backward(serving) { // what is in front first: it holds connections to what is behind
+		if done[i], err = p.finish(ctx, s.Load.Total()); err != nil {
+			return err
+		}
 	}
-	unwind := time.Duration(s.Load.Total()) * time.Millisecond // of threads, which end one by one
-	served, err := server.await(ctx, "drain", drainLimit+slack+unwind, nil)
-	if err != nil {
-		return err
+	if loaded.Done == nil || loaded.Done.Client == nil {
+		return &stageError{"drain", errors.New("the client did not say what it measured")}
 	}
-	if loaded.Done == nil || loaded.Done.Client == nil || served.Done == nil || served.Done.Server == nil {
-		return &stageError{"drain", errors.New("a part did not say what it measured")}
-	}
+	served := done[0]
 	seen := <-watch
 	if err := l.record(rec, g, w, seen, loaded.Done); err != nil {
 		return err
@@ -139,6 +155,10 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 		m.Server.CPUUser, m.Server.CPUSystem = seen.user, seen.system
 		m.Handled = results.Handled{Result: *served.Done.Server}
 		maps.Copy(rec.Histograms, served.Done.Histograms)
+	}
+	if len(done) > 1 {
+		m.Via = done[1].Done.Side
+		m.Via.CPUs = g.cpus[plan.Via]
 	}
 	if l.Sampled != nil {
 		l.Sampled(loaded.Done.Requests, served.Done.Served)
@@ -179,7 +199,7 @@ func (l *Lab) record(rec *results.Record, g regime, w loadgen.Window, seen obser
 func attribute(m *results.Metrics, g regime, seen observed) {
 	m.Client.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Client.CPUs)
 	m.Server.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Server.CPUs)
-	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + seen.parent
+	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + m.Via.CPUUser + m.Via.CPUSystem + seen.parent
 	// With a loop on every CPU none of them idles, so that what is left is exact; else the kernel's 10 ms steps must do.
 	busy := seen.after.Busy - seen.before.Busy
 	if len(g.keepAwake) == m.Machine.CPUs {
@@ -212,10 +232,10 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 		var o observed
 		clock.Sleep(w.Measure)
 		before, awake0, u0, err := look()
-		user0, system0 := proc.CPUOf(pid)
+		user0, system0 := family(pid)
 		clock.Sleep(w.End)
 		after, awake1, u1, err1 := look()
-		user1, system1 := proc.CPUOf(pid)
+		user1, system1 := family(pid)
 		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
 		o.user, o.system = int64(float64(user1-user0)*scale), int64(float64(system1-system0)*scale)
 		o.err = errors.Join(err, err1)
@@ -226,6 +246,15 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 		out <- o
 	}()
 	return out
+}
+
+// family is the CPU time of a server and the processes it started, with those it has waited for.
+func family(pid int) (user, system time.Duration) {
+	for _, p := range append(proc.Children(pid), pid) {
+		u, s := proc.CPUOf(p)
+		user, system = user+u, system+s
+	}
+	return user, system
 }
 
 // party is the parent's view of one part.
@@ -256,25 +285,30 @@ func newParty(room *proc.Room, i int, name string) *party {
 	return p
 }
 
-// await returns the part's next message. While it waits for this part, other (which may be nil) has nothing to say:
-// if it does speak, it is to say what broke.
-func (p *party) await(ctx context.Context, stage string, limit time.Duration, other *party) (Message, error) {
+// await returns the part's next message. While it waits for this part, the others (two at most) have nothing to say: if
+// one does speak, it is to say what broke.
+func (p *party) await(ctx context.Context, stage string, limit time.Duration, others ...*party) (Message, error) {
 	late := time.NewTimer(limit)
 	defer late.Stop()
-	var others chan said
-	if other != nil {
-		others = other.said
+	var more [2]chan said // nil, and so never ready, where there is none
+	for i, o := range others {
+		more[i] = o.said
+	}
+	broke := func(o *party, m said) (Message, error) {
+		if m.err == nil {
+			m.err = errors.New("it spoke out of turn")
+		}
+		return Message{}, o.explain(stage, m.err)
 	}
 	select {
 	case <-ctx.Done():
 		return Message{}, context.Cause(ctx)
 	case m := <-p.said:
 		return m.Message, p.explain(stage, m.err)
-	case m := <-others:
-		if m.err == nil {
-			m.err = errors.New("it spoke out of turn")
-		}
-		return Message{}, other.explain(stage, m.err)
+	case m := <-more[0]:
+		return broke(others[0], m)
+	case m := <-more[1]:
+		return broke(others[1], m)
 	case <-late.C:
 		return Message{}, &stageError{stage, fmt.Errorf("the %s said nothing within %s", p.name, limit.Round(time.Millisecond))}
 	}
@@ -298,29 +332,44 @@ func (p *party) explain(stage string, err error) error {
 	return &stageError{stage, err}
 }
 
-// blamed says whether the server is behind a client's trouble: it often dies first and is heard last.
-func (p *party) blamed(err error) error {
-	select {
-	case m := <-p.said:
-		if m.err != nil {
-			return p.explain("serve", m.err)
+// blamed says whether one of those that serve is behind a client's trouble: it often dies first and is heard last.
+func blamed(serving []*party, err error) error {
+	for _, p := range serving {
+		select {
+		case m := <-p.said:
+			if m.err != nil {
+				return p.explain("serve", m.err)
+			}
+		case <-time.After(20 * time.Millisecond):
 		}
-	case <-time.After(20 * time.Millisecond):
 	}
 	return err
 }
 
-// begin starts the target and returns where it listens.
-func (p *party) begin(ctx context.Context, s plan.Spec, seed uint64, samples int) (string, error) {
-	if err := p.send(Message{Serve: &Serve{s.Target, targets.Place{Expect: s.Load.Total(), Seed: seed, Samples: samples}}}); err != nil {
+// finish tells a part that serves to drain, and returns what it saw.
+func (p *party) finish(ctx context.Context, connections int) (Message, error) {
+	if err := p.send(Message{Finish: true}); err != nil {
+		return Message{}, &stageError{"drain", err}
+	}
+	unwind := time.Duration(connections) * time.Millisecond // of threads, which end one by one
+	m, err := p.await(ctx, "drain", drainLimit+slack+unwind)
+	if err == nil && (m.Done == nil || m.Done.Server == nil) {
+		err = &stageError{"drain", fmt.Errorf("the %s did not say what it saw", p.name)}
+	}
+	return m, err
+}
+
+// begin starts what is to be served and returns where it listens.
+func (p *party) begin(ctx context.Context, s Serve) (string, error) {
+	if err := p.send(Message{Serve: &s}); err != nil {
 		return "", &stageError{"serve", err}
 	}
-	m, err := p.await(ctx, "serve", serveLimit, nil)
+	m, err := p.await(ctx, "serve", serveLimit)
 	if err != nil {
 		return "", err
 	}
 	if m.Ready == nil {
-		return "", &stageError{"serve", errors.New("the server did not say where it listens")}
+		return "", &stageError{"serve", fmt.Errorf("the %s did not say where it listens", p.name)}
 	}
 	return m.Ready.Addr, nil
 }
@@ -337,7 +386,7 @@ func (p *party) settle(ctx context.Context, entry *targets.Entry, s plan.Spec) e
 	if err := p.send(Message{Settle: n}); err != nil {
 		return &stageError{"connect", err}
 	}
-	_, err := p.await(ctx, "connect", settleLimit+slack, nil)
+	_, err := p.await(ctx, "connect", settleTime(entry.Processes, n)+slack)
 	return err
 }
 
@@ -350,7 +399,7 @@ func (p *party) connect(ctx context.Context, s plan.Spec, place loadgen.Place) (
 		return &stageError{"connect", err}
 	}
 	limit := time.Duration(s.Load.ConnectTimeout)*time.Duration(2+s.Load.Total()/512) + slack
-	m, err := p.await(ctx, "connect", limit, nil)
+	m, err := p.await(ctx, "connect", limit)
 	if err == nil && m.Ready == nil {
 		err = &stageError{"connect", errors.New("the client did not say that it is connected")}
 	}

@@ -9,14 +9,15 @@ import (
 
 	"github.com/sockbench/sockbench/internal/near"
 	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 )
 
-// inCommand finds {knob} in the command of target exec. {{ is a brace that is meant.
+// inCommand finds {knob} in a command of target exec or of via. {{ is a brace that is meant.
 var inCommand = regexp.MustCompile(`\{\{|\{[A-Za-z_][A-Za-z0-9_.]*\}`)
 
-// address is what the target itself puts into its command.
-var address = []string{"host", "port"}
+// address is what the target itself puts into its command, and what stands in front of it into its own.
+var address = []string{"host", "port", "upstream"}
 
 // placeholders are the names in braces of a command, without those of the address.
 func placeholders(command string) (names []string) {
@@ -28,17 +29,21 @@ func placeholders(command string) (names []string) {
 	return names
 }
 
-// fill puts the levels of knobs in place of their names in the command of s's target. A socket option that stands there
-// is the command's to set on its sockets, and no longer ours.
+// fill puts the levels of knobs in place of their names in the commands of s. A socket option that stands in that of the
+// target is the command's to set on its sockets, and no longer ours.
 func (s *Spec) fill() {
-	ref := &s.Target.Target
-	if ref.Model != "exec" {
-		return
+	for _, ref := range []*targets.Ref{&s.Target.Target, &s.Via.Ref} {
+		if ref.Model == "exec" {
+			s.fillIn(ref)
+		}
 	}
+}
+
+func (s *Spec) fillIn(ref *targets.Ref) {
 	ref.Arg = inCommand.ReplaceAllStringFunc(ref.Arg, func(found string) string {
 		name := strings.Trim(found, "{}")
 		if level, err := s.level(name); name != "" && err == nil {
-			if option, side := splitOption(name); isOption(name) && side&sockopt.Server != 0 {
+			if option, side := splitOption(name); ref == &s.Target.Target && isOption(name) && side&sockopt.Server != 0 {
 				s.Target.Options = slices.DeleteFunc(slices.Clone(s.Target.Options), func(o sockopt.Setting) bool { return o.Option == option })
 			}
 			return plain(level)
@@ -73,18 +78,24 @@ func (s *Spec) level(name string) (Level, error) {
 
 // command refuses what stands in braces and is no knob, or none that was named.
 func command(s subject) ([]string, string) {
-	if s.target.Name != "exec" {
-		return nil, ""
+	var commands []string
+	if s.target.Name == "exec" {
+		commands = append(commands, "target")
 	}
-	for _, name := range placeholders(s.cell["target"]) {
-		level, err := s.spec.level(name)
-		switch {
-		case slices.Contains(s.named, name) && name != "target":
-		case err != nil || name == "target":
-			return []string{"target"}, fmt.Sprintf("{%s} in the command is neither {host}, {port} nor a knob (write {{%s} for a brace that is meant)%s",
-				name, name, near.Suggest(name, append(names(false), address...)))
-		case level == unset:
-			return []string{"target"}, fmt.Sprintf("{%s} in the command has no value: name the knob %s", name, name)
+	if s.spec.Via.Foreign() {
+		commands = append(commands, "via")
+	}
+	for _, knob := range commands {
+		for _, name := range placeholders(s.cell[knob]) {
+			level, err := s.spec.level(name)
+			switch {
+			case slices.Contains(s.named, name) && !slices.Contains(commands, name):
+			case err != nil || slices.Contains(commands, name):
+				return []string{knob}, fmt.Sprintf("{%s} in the command is neither {host}, {port} nor a knob (write {{%s} for a brace that is meant)%s",
+					name, name, near.Suggest(name, append(names(false), address...)))
+			case level == unset:
+				return []string{knob}, fmt.Sprintf("{%s} in the command has no value: name the knob %s", name, name)
+			}
 		}
 	}
 	return nil, ""

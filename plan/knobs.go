@@ -102,6 +102,9 @@ var Knobs = []Knob{
 	{Name: "listener", Default: "shared", Values: words(targets.Listeners...), Server: true,
 		Help:   "how workers accept: from one shared listening socket, or each from its own on the same port (reuseport), to which connections may also be steered by the CPU they arrive on (reuseport-cpu)",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Listener} }},
+	{Name: "via", Default: none, Values: vias, Open: true, Commas: true,
+		Help:   "what stands between clients and the target: none; proxy, which moves bytes by splice; or a command of yours, as 'exec: ./proxy {port} {upstream}'",
+		Fields: func(s *Spec) []Text { return []Text{&s.Via} }},
 	{Name: "connect_timeout", Default: "3s",
 		Help:   "how long a connection may take to be made",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},
@@ -118,8 +121,17 @@ var Knobs = []Knob{
 		Help:   "run both sides under SCHED_RR, which takes CAP_SYS_NICE",
 		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.RealTime)} }},
 	{Name: "cpus", Default: unset, Commas: true,
-		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs",
+		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs; what via names is a side of its own, by default where the server is",
 		Fields: func(s *Spec) []Text { return []Text{&s.CPUs} }},
+}
+
+// vias are what can stand in front of a target; exec takes a command.
+func vias() []string {
+	all := []string{none}
+	for _, e := range targets.Proxies {
+		all = append(all, e.Name)
+	}
+	return append(all, "exec:")
 }
 
 // engines says what each engine is.

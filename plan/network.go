@@ -36,6 +36,9 @@ func carried(s *Spec, target *targets.Entry) []loadgen.Clash {
 		clashes = append(clashes, loadgen.Clash{Knobs: []string{"connections", "hold"},
 			Says: fmt.Sprintf("target %s holds %d connections at most, and closes those beyond", target.Name, target.Most)})
 	}
+	if !s.Via.IsZero() && network == "udp" {
+		clashes = append(clashes, loadgen.Clash{Knobs: []string{"via"}, Says: "what stands in front of a target takes connections, and a target on udp has none: leave via out"})
+	}
 	for _, o := range s.Target.Options {
 		if err := o.Fits(network, sockopt.Server); err != nil {
 			clashes = append(clashes, loadgen.Clash{Knobs: []string{o.Option, "server." + o.Option}, Says: err.Error()})

@@ -19,6 +19,7 @@ import (
 // modified: trials share it.
 type Spec struct {
 	Target targets.Spec `json:"target"`
+	Via    targets.Via  `json:"via,omitzero"` // what clients connect to in its place
 	Load   loadgen.Spec `json:"load"`
 	CPUs   CPUs         `json:"cpus,omitempty"`
 	Regime Regime       `json:"regime"`
@@ -35,10 +36,11 @@ type Role string
 
 const (
 	Server Role = "server"
+	Via    Role = "via" // what stands between them
 	Client Role = "client"
 )
 
-var roles = []Role{Server, Client}
+var roles = []Role{Server, Via, Client}
 
 // CPUs pins roles to CPUs, each list ascending. nil: chosen where the trial runs, apart if there are two; a role that
 // is absent from a CPUs that is not nil goes where the caller may run. Text: "server=0;client=1-3,5"; "default" is nil.
@@ -71,7 +73,7 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 }
 
 // roleByRole lets a comma stand before a role too, as it does where a plan writes a mapping.
-var roleByRole = strings.NewReplacer(",server=", ";server=", ",client=", ";client=")
+var roleByRole = strings.NewReplacer(",server=", ";server=", ",via=", ";via=", ",client=", ";client=")
 
 // maxCPU is beyond any Linux kernel's NR_CPUS.
 const maxCPU = 8191

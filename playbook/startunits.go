@@ -353,14 +353,14 @@ func beUnit(in io.Reader, out io.Writer) error {
 
 // process is this binary, run again.
 type process struct {
-	*os.Process
+	pid        int
 	said, stay *os.File // its standard output and, nil if it is to end at once, input
 }
 
 func startProcess(stay bool) (p process, err error) {
-	var ends [2]*os.File // its standard input and output
+	var in, out *os.File // the process's own ends
 	defer func() {
-		for _, f := range ends {
+		for _, f := range []*os.File{in, out} {
 			if f != nil {
 				f.Close()
 			}
@@ -369,19 +369,20 @@ func startProcess(stay bool) (p process, err error) {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if p.said, ends[1], err = os.Pipe(); err != nil {
+	if p.said, out, err = os.Pipe(); err != nil {
 		return p, err
 	}
 	if stay {
-		ends[0], p.stay, err = os.Pipe()
+		in, p.stay, err = os.Pipe()
 	} else {
-		ends[0], err = os.Open(os.DevNull)
+		in, err = os.Open(os.DevNull)
 	}
 	if err != nil {
 		return p, err
 	}
-	path, argv := proc.Again(unitPart)
-	p.Process, err = os.StartProcess(path, argv, &os.ProcAttr{Files: []*os.File{ends[0], ends[1], os.Stderr}})
+	runtime.LockOSThread() // it dies with the thread, which lasts as long as this process
+	defer runtime.UnlockOSThread()
+	p.pid, err = proc.Fork(unitPart, []uintptr{in.Fd(), out.Fd(), os.Stderr.Fd()})
 	return p, err
 }
 
@@ -405,7 +406,7 @@ func cycleProcess() (first, ended int64, ok bool, err error) {
 		return 0, 0, false, err
 	}
 	first, said := p.began()
-	_, waited := p.Wait()
+	waited := await(p.pid)
 	ended = clock.Now()
 	return first, ended, true, errors.Join(said, waited, p.close())
 }
@@ -417,7 +418,7 @@ func holdProcesses(n int) (pids []int, ran int64, release func() error, err erro
 		if err != nil {
 			return nil, 0, nil, err // this process ends of it, and so do those that read from it
 		}
-		all, pids = append(all, p), append(pids, p.Pid)
+		all, pids = append(all, p), append(pids, p.pid)
 	}
 	for _, p := range all {
 		at, err := p.began()
@@ -429,9 +430,7 @@ func holdProcesses(n int) (pids []int, ran int64, release func() error, err erro
 	return pids, ran, func() error {
 		var errs []error
 		for _, p := range all {
-			closed := p.close()
-			_, waited := p.Wait()
-			errs = append(errs, closed, waited)
+			errs = append(errs, p.close(), await(p.pid))
 		}
 		return errors.Join(errs...)
 	}, nil

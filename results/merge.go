@@ -23,6 +23,7 @@ func merge(records []*Record) (*Metrics, error) {
 		m.Handled.Reads += r.Metrics.Handled.Reads
 		addSide(&m.Client, &r.Metrics.Client)
 		addSide(&m.Server, &r.Metrics.Server)
+		addSide(&m.Via, &r.Metrics.Via)
 		addMachine(&m.Machine, &r.Metrics.Machine)
 	}
 	m.Ratios()

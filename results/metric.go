@@ -43,6 +43,7 @@ var All = []Metric{
 		Get: measured(func(m *Metrics) (float64, bool) { return over(m.Handled.Reads, m.Handled.Requests) })},
 	perRequest("client_cpu_per_request", "CPU time of the load process per reply", func(m *Metrics) *Side { return &m.Client }),
 	perRequest("server_cpu_per_request", "CPU time of the server per reply", func(m *Metrics) *Side { return &m.Server }),
+	perRequest("via_cpu_per_request", "CPU time per reply of what stands between client and server", func(m *Metrics) *Side { return &m.Via }),
 	{Name: "errors", Unit: "share", Lower: true, Doc: "failed, timed out and unfinished requests ÷ offered ones",
 		Get: measured(func(m *Metrics) (float64, bool) {
 			return float64(m.Failed+m.TimedOut+m.Unfinished) / float64(max(m.Offered, 1)), m.Offered > 0

@@ -31,6 +31,7 @@ type Metrics struct {
 	loadgen.Result
 	Client   Side    `json:"client"`
 	Server   Side    `json:"server,omitzero"`  // zero: not known
+	Via      Side    `json:"via,omitzero"`     // what stood between them; zero: nothing
 	Handled  Handled `json:"handled,omitzero"` // zero: the server is not ours
 	Machine  Machine `json:"machine"`
 	Validity []Doubt `json:"validity"`

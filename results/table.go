@@ -16,13 +16,16 @@ import (
 	"github.com/sockbench/sockbench/plan"
 )
 
-// shown are the metrics of the run table: by name, under which heading, and how soon they go where space is short.
-var shown = []struct {
+// column is a metric of the run table: by name, under which heading, and how soon it goes where space is short.
+type column struct {
 	metric, heading string
 	priority        int
-}{
+}
+
+// shown are the metrics of the run table; that of what stands between client and server is left out where nothing does.
+var shown = []column{
 	{"throughput", "req/s", 1}, {"p50", "p50", 1}, {"p90", "p90", 5}, {"p99", "p99", 1}, {"p999", "p99.9", 4},
-	{"server_cpu_per_request", "srv cpu", 1}, {"client_cpu_per_request", "cli cpu", 5}, {"errors", "errors", 3},
+	{"server_cpu_per_request", "srv cpu", 1}, {"via_cpu_per_request", "via cpu", 1}, {"client_cpu_per_request", "cli cpu", 5}, {"errors", "errors", 3},
 }
 
 // columns are the plan's factors as the table shows them: what it groups by comes first.
@@ -61,7 +64,11 @@ func Table(p *plan.Plan, cells []CellSummary) (t term.Table, legend []string) {
 		}
 		t.Columns = append(t.Columns, c)
 	}
-	for _, s := range shown {
+	show := shown[:]
+	if !slices.ContainsFunc(cells, func(s CellSummary) bool { return s.Merged != nil && s.Merged.Metrics.Via.cpu() > 0 }) {
+		show = slices.DeleteFunc(slices.Clone(shown), func(s column) bool { return s.metric == "via_cpu_per_request" })
+	}
+	for _, s := range show {
 		t.Columns = append(t.Columns, term.Column{Name: s.heading, Right: true, Priority: s.priority})
 	}
 	starving := slices.ContainsFunc(cells, CellSummary.starved)
@@ -71,16 +78,16 @@ func Table(p *plan.Plan, cells []CellSummary) (t term.Table, legend []string) {
 	t.Columns = append(t.Columns, term.Column{Name: "notes", Priority: 1})
 	var notes notes
 	for i := range cells {
-		t.Rows = append(t.Rows, row(p, &cells[i], starving, &notes))
+		t.Rows = append(t.Rows, row(p, &cells[i], show, starving, &notes))
 	}
 	return t, notes.lines()
 }
 
-func row(p *plan.Plan, s *CellSummary, starving bool, n *notes) (cells []string) {
+func row(p *plan.Plan, s *CellSummary, show []column, starving bool, n *notes) (cells []string) {
 	for _, f := range columns(p) {
 		cells = append(cells, s.Cell[f.Knob])
 	}
-	for _, col := range shown {
+	for _, col := range show {
 		text := "–"
 		if m, ok := FindMetric(col.metric); ok && s.Merged != nil {
 			text = m.Text(s.Merged)

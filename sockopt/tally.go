@@ -2,10 +2,13 @@ package sockopt
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sockets is what one side's connections looked like.
@@ -179,6 +182,72 @@ func (t *sums) add(info *TCPInfo) {
 	t.seen = true
 }
 
+// Failed is what could not be set on fresh and listening sockets, for Inherit.
+func (t *Tally) Failed() map[string]unix.Errno {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	failed := map[string]unix.Errno{}
+	for option, err := range t.failed {
+		if no := unix.Errno(0); errors.As(err, &no) {
+			failed[option] = no
+		}
+	}
+	return failed
+}
+
+// Inherit says what could not be set on the socket that this Tally's connections will be accepted from, in another process.
+func (t *Tally) Inherit(failed map[string]unix.Errno) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for option, no := range failed {
+		t.failed[option] = no
+	}
+}
+
+// Merge adds what another process saw of the same server.
+func (s *Sockets) Merge(o Sockets) {
+	counts := map[Applied]int{}
+	proven := map[string]bool{}
+	for _, a := range slices.Concat(s.Applied, o.Applied) {
+		proven[a.Option] = proven[a.Option] || a.Sockets > 0
+		n := a.Sockets
+		a.Sockets = 0
+		counts[a] += n
+	}
+	s.Applied = nil
+	for a, n := range counts {
+		if a.Error != "" && n == 0 && proven[a.Option] {
+			continue // where there was no socket to prove it on
+		}
+		a.Sockets = n
+		s.Applied = append(s.Applied, a)
+	}
+	sortApplied(s.Applied)
+	if s.First == nil {
+		s.First = o.First
+	}
+	if o.TCP == nil {
+		return
+	}
+	if s.TCP == nil {
+		s.TCP, s.Worst = map[string]int64{}, o.Worst
+	}
+	for name, n := range o.TCP {
+		s.TCP[name] += n
+	}
+	by := func(w map[string]int64, k int) int64 { return w[tcpFields[worstBy[k]].name] }
+	if cmp.Or(cmp.Compare(by(o.Worst, 0), by(s.Worst, 0)), cmp.Compare(by(o.Worst, 1), by(s.Worst, 1))) > 0 {
+		s.Worst = o.Worst
+	}
+}
+
+// sortApplied puts an option's commonest outcome first.
+func sortApplied(all []Applied) {
+	slices.SortFunc(all, func(a, b Applied) int {
+		return cmp.Or(cmp.Compare(a.Option, b.Option), cmp.Compare(b.Sockets, a.Sockets), cmp.Compare(a.Got, b.Got), cmp.Compare(a.GotEnd, b.GotEnd))
+	})
+}
+
 // Report says what was seen so far, sockets still open included.
 func (t *Tally) Report() Sockets {
 	t.mu.Lock()
@@ -197,9 +266,7 @@ func (t *Tally) Report() Sockets {
 		a.Sockets = n
 		s.Applied = append(s.Applied, a)
 	}
-	slices.SortFunc(s.Applied, func(a, b Applied) int {
-		return cmp.Or(cmp.Compare(a.Option, b.Option), cmp.Compare(b.Sockets, a.Sockets), cmp.Compare(a.Got, b.Got), cmp.Compare(a.GotEnd, b.GotEnd))
-	})
+	sortApplied(s.Applied)
 	if len(s.Applied) == len(t.model) { // set, and never a socket to prove it on
 		for _, x := range t.settings {
 			if err := t.failed[x.Option]; err != nil {

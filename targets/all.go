@@ -13,6 +13,8 @@ var All = []Entry{
 	epollEntry,
 	epollEdgeEntry,
 	reactorsEntry,
+	preforkEntry,
+	forkEntry,
 	iouringEntry,
 	udpEntry,
 	udpBatchEntry,

@@ -3,6 +3,7 @@ package targets
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -27,7 +28,6 @@ const (
 	gap     = 10 * time.Microsecond // between two looks at the clock by a thread that computes: longer, and it did not run
 	nowhere = "://127.0.0.1:0"      // what an empty Place.Listen means, behind the network
 	usual   = unit.Word("length")   // what an empty Spec.Framing means
-	stream  = 0x9e3779b97f4a7c15    // the second half of the service sampler's seed: its own stream
 )
 
 // answers are the knobs that act on every model which answers requests.
@@ -48,10 +48,12 @@ type Env struct {
 	halted  atomic.Bool         // Close was called: nobody works or sleeps on
 	samples *sampler
 	times   *timing // nil: nothing is timed
+	seed    uint64
+	*board
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	total Result // without Sockets; of sessions that have ended, and every accept
+	mu     sync.Mutex
+	total  Result          // without Sockets; of sessions that have ended, and every accept
+	others sockopt.Sockets // of other processes
 }
 
 // newEnv checks what s and p ask for, of a server on one of the networks.
@@ -103,9 +105,10 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 		sockets: sockopt.NewTally(s.Options),
 		service: s.Service,
 		nap:     threadNap,
-		rng:     rand.New(rand.NewPCG(p.Seed, stream)),
-		samples: newSampler(p.Samples),
+		seed:    p.Seed,
+		board:   new(board),
 	}
+	e.samples = newSampler(e.board, make([]Sample, p.Samples))
 	e.rearms = e.sockets.Rearms()
 	return e, nil
 }
@@ -157,15 +160,15 @@ func (e *Env) work() {
 	}
 }
 
-// draw is the next request's service time. All sessions draw from one stream, so that with the same seed the n-th
-// request has the same service time whatever the model.
+// draw is the next request's service time: a function of the seed and of how many were drawn before, so that with the
+// same seed the n-th request has the same service time whatever the model, also where several processes draw.
 func (e *Env) draw() time.Duration {
 	if !e.service.Exponential {
 		return time.Duration(e.service.Mean)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return time.Duration(e.rng.ExpFloat64() * float64(e.service.Mean))
+	source := rand.NewPCG(e.seed, uint64(e.draws.Add(1)))
+	u := float64(source.Uint64()>>11+1) / (1 << 53) // in (0, 1]
+	return time.Duration(-math.Log(u) * float64(e.service.Mean))
 }
 
 // refused counts a connection that was closed at once.
@@ -178,9 +181,10 @@ func (e *Env) refused() {
 // result is what happened so far; sessions that are still open are not in it.
 func (e *Env) result() Result {
 	e.mu.Lock()
-	r := e.total
+	r, others := e.total, e.others
 	e.mu.Unlock()
 	r.Sockets = e.sockets.Report()
+	r.Sockets.Merge(others)
 	return r
 }
 

@@ -53,7 +53,7 @@ func startExec(ctx context.Context, s Spec, p Place) (Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("target exec: %w", err)
 	}
-	words, err := commandWords(s.Target.Arg, address)
+	words, err := commandWords(s.Target.Arg, address, p.Upstream)
 	if err != nil {
 		return nil, fmt.Errorf("target exec: %s: %w", s.Target.Arg, err)
 	}
@@ -96,8 +96,9 @@ func freePort(ctx context.Context, listen string) (string, error) {
 	return address, nil
 }
 
-// commandWords splits a command line and puts in the address. Splitting first keeps what is put in one word.
-func commandWords(line, address string) ([]string, error) {
+// commandWords splits a command line and puts in the address, and that of what the command stands in front of, if it does.
+// Splitting first keeps what is put in one word.
+func commandWords(line, address, upstream string) ([]string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -112,7 +113,15 @@ func commandWords(line, address string) ([]string, error) {
 	if !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "{port}") }) {
 		return nil, errors.New("it would not know where to listen: write {port} where the server takes its port")
 	}
-	put := strings.NewReplacer("{{", "{", "{port}", port, "{host}", host)
+	values := []string{"{{", "{", "{port}", port, "{host}", host}
+	if upstream != "" {
+		network, to, ok := strings.Cut(upstream, "://")
+		if !ok || network != onTCP {
+			return nil, fmt.Errorf("it stands in front of a target on TCP, and %s is none", upstream)
+		}
+		values = append(values, behind, to)
+	}
+	put := strings.NewReplacer(values...)
 	for i, w := range words {
 		words[i] = put.Replace(w)
 	}

@@ -240,7 +240,7 @@ func TestExecErrors(t *testing.T) {
 }
 
 func TestCommandWords(t *testing.T) {
-	words, err := commandWords(`./a\ b "--at={host}:{port}" '$HOME' "" {port}{port} {{port}`, "[::1]:80")
+	words, err := commandWords(`./a\ b "--at={host}:{port}" '$HOME' "" {port}{port} {{port}`, "[::1]:80", "tcp://h:9")
 	want := []string{"./a b", "--at=::1:80", "$HOME", "", "8080", "{port}"}
 	if err != nil || strings.Join(words, "|") != strings.Join(want, "|") {
 		t.Errorf("%q, %v", words, err)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/proc"
 	"github.com/sockbench/sockbench/internal/term"
 )
 
@@ -30,6 +31,8 @@ type Inspection struct {
 	Rings       int     `json:"io_urings"`
 	Threads     threads `json:"threads"`         // by what they are in
 	Doubt       string  `json:"doubt,omitempty"` // why some threads are "unknown"; "": none is
+
+	Children []Inspection `json:"children,omitempty"` // processes that it started, and those that these did
 }
 
 // threads counts threads by the system call they are in. "running" is in none or about to run; "unknown" could not be
@@ -71,6 +74,12 @@ func Inspect(pid int) (Inspection, error) {
 			err = fmt.Errorf("%w: it is another user's, or protected: try as root", err)
 		}
 		return i, fmt.Errorf("inspect process %d: %w", pid, err)
+	}
+	for _, child := range proc.Descendants(pid) {
+		c := Inspection{PID: child, Threads: threads{}}
+		if c.inspect(filepath.Join("/proc", strconv.Itoa(child))) == nil { // else it has ended
+			i.Children = append(i.Children, c)
+		}
 	}
 	return i, nil
 }
@@ -301,6 +310,9 @@ func (i Inspection) String() string {
 	}
 	if i.Doubt != "" {
 		fmt.Fprintf(&s, " (what threads do cannot be told: %s)", i.Doubt)
+	}
+	if n := len(i.Children); n > 0 {
+		fmt.Fprintf(&s, "; started %d processes, the first: %s", n, i.Children[0])
 	}
 	return s.String()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -78,8 +77,7 @@ type ring struct {
 	draining bool
 
 	drained atomic.Bool // drain was called
-	mu      sync.Mutex
-	wake    int // eventfd; -1: closed
+	wake    bell
 }
 
 // told is a completion, and when the ring told of it, if that is timed.
@@ -115,12 +113,12 @@ func startIOURing(ctx context.Context, s Spec, p Place) (Server, error) {
 	}
 	// The buffers are filled in turn: as few and as small as will do, or each request is in memory that was not used lately.
 	each := 1 << max(8, min(16, bits.Len64(uint64(s.Request+64))))
-	m := &ring{env: env, listener: fd, wake: -1, batch: 1, opened: make(chan error, 1), buf: make([]byte, readMax), config: uring.Config{
+	m := &ring{env: env, listener: fd, batch: 1, opened: make(chan error, 1), buf: make([]byte, readMax), config: uring.Config{
 		Entries: ringRequests, Completions: ringCompletions, BufferLen: each,
 		Buffers: min(ringReceives/each, 1<<max(6, min(12, bits.Len(uint(p.Expect))))),
 	}}
 	if err = unix.SetNonblock(fd, true); err == nil {
-		m.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		err = m.wake.make()
 	}
 	if err != nil {
 		env.abandon(fd)
@@ -144,7 +142,7 @@ func (m *ring) run() {
 	if m.opened <- err; err != nil {
 		return
 	}
-	m.ring.Poll(uring.File(m.wake), unix.POLLIN, ofWake)
+	m.ring.Poll(uring.File(m.wake.fd), unix.POLLIN, ofWake)
 	m.ring.Accept(uring.File(m.listener), ofAccept)
 	for !m.env.halted.Load() {
 		if m.drained.Load() && !m.draining {
@@ -222,9 +220,8 @@ func (c *ringed) data(what uint64) uint64 {
 func (m *ring) handle(done *told) {
 	switch done.Data & ofWhat {
 	case ofWake:
-		var count [8]byte
-		unix.Read(m.wake, count[:]) // the flags say why
-		m.ring.Poll(uring.File(m.wake), unix.POLLIN, ofWake)
+		m.wake.heard()
+		m.ring.Poll(uring.File(m.wake.fd), unix.POLLIN, ofWake)
 	case ofAccept:
 		m.accepted(&done.Completion)
 	case ofReceive:
@@ -485,10 +482,7 @@ func (m *ring) release() {
 	if m.ring != nil {
 		m.ring.Close()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	closeFD(m.wake)
-	m.wake = -1
+	m.wake.close()
 }
 
 func (m *ring) drain() {
@@ -497,11 +491,4 @@ func (m *ring) drain() {
 }
 
 // halt wakes the thread, which looks at the flags.
-func (m *ring) halt() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.wake >= 0 {
-		one := [8]byte{1} // any number but 0 wakes, in either byte order
-		unix.Write(m.wake, one[:])
-	}
-}
+func (m *ring) halt() { m.wake.ring() }

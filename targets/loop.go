@@ -3,7 +3,6 @@ package targets
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,8 +46,7 @@ type loop struct {
 	draining bool
 
 	drained atomic.Bool // drain was called
-	mu      sync.Mutex
-	wake    int // eventfd; -1: closed
+	wake    bell
 }
 
 // polled is one connection.
@@ -82,7 +80,7 @@ func startLoop(open func() (poller, error), edge bool) func(context.Context, Spe
 
 // newLoop makes a loop, which owns the listening socket from now on.
 func newLoop(env *Env, listener int, open func() (poller, error), edge bool) (*loop, error) {
-	m := &loop{env: env, edge: edge, wake: -1, listener: listener, buf: make([]byte, readMax)}
+	m := &loop{env: env, edge: edge, listener: listener, buf: make([]byte, readMax)}
 	err := m.setup(open)
 	if err != nil {
 		m.release()
@@ -99,10 +97,10 @@ func (m *loop) setup(open func() (poller, error)) (err error) {
 	if m.poll, err = open(); err != nil {
 		return err
 	}
-	if m.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if err = m.wake.make(); err != nil {
 		return err
 	}
-	if err = m.poll.add(m.wake, unix.EPOLLIN); err != nil {
+	if err = m.poll.add(m.wake.fd, unix.EPOLLIN); err != nil {
 		return err
 	}
 	return m.poll.add(m.listener, unix.EPOLLIN)
@@ -135,9 +133,8 @@ func (m *loop) run() {
 // from a connection whose descriptor was closed and taken again within the batch.
 func (m *loop) event(e *unix.EpollEvent) {
 	switch fd := int(e.Fd); {
-	case fd == m.wake:
-		var count [8]byte
-		unix.Read(fd, count[:]) // the flags say why
+	case fd == m.wake.fd:
+		m.wake.heard()
 	case fd == m.listener:
 		m.accept()
 	case m.conns[fd] != nil:
@@ -354,12 +351,7 @@ func (m *loop) release() {
 	if m.poll != nil {
 		m.poll.close()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.wake >= 0 {
-		closeFD(m.wake)
-		m.wake = -1
-	}
+	m.wake.close()
 }
 
 func (m *loop) drain() {
@@ -368,11 +360,4 @@ func (m *loop) drain() {
 }
 
 // halt wakes the thread, which looks at the flags.
-func (m *loop) halt() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.wake >= 0 {
-		one := [8]byte{1} // any number but 0 wakes, in either byte order
-		unix.Write(m.wake, one[:])
-	}
-}
+func (m *loop) halt() { m.wake.ring() }

@@ -32,18 +32,18 @@ func WriteSamples(w io.Writer, samples []Sample) error {
 	return b.Flush()
 }
 
-// sampler keeps the first requests a server handled. nil: none. Safe for concurrent use: each request has a slot of its
-// own. Nothing is allocated while serving.
+// sampler keeps the first requests a server handled. nil: none. Safe for concurrent use, by several processes too: each
+// request has a slot of its own. Nothing is allocated while serving.
 type sampler struct {
 	slots []Sample
-	taken atomic.Int64 // slots given away, and those there would have been
+	taken *atomic.Int64 // slots given away, and those there would have been
 }
 
-func newSampler(most int) *sampler {
-	if most == 0 {
+func newSampler(b *board, slots []Sample) *sampler {
+	if len(slots) == 0 {
 		return nil
 	}
-	return &sampler{slots: make([]Sample, most)}
+	return &sampler{slots, &b.samples}
 }
 
 // now is the time where it will be noted.

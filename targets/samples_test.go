@@ -8,7 +8,7 @@ import (
 
 // Many threads note requests at once: each has a line, up to the bound, and the rest is counted.
 func TestSampler(t *testing.T) {
-	s := newSampler(900)
+	s := newSampler(new(board), make([]Sample, 900))
 	var wg sync.WaitGroup
 	for k := range 10 {
 		wg.Go(func() {

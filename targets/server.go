@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"fmt"
+	"os"
 )
 
 // model is what differs between the servers of this package. drain and halt may be called from anywhere, at any time
@@ -24,7 +25,7 @@ type server struct {
 // serve starts m, which listens at addr. The end of ctx closes it.
 func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 	s := &server{env: e, addr: addr, m: m, done: make(chan struct{})}
-	e.times = newTiming(e.service)
+	e.times = newTiming(e.service, e.board)
 	forget := context.AfterFunc(ctx, s.halt)
 	go func() { // a model may lock its thread, which then ends with this goroutine
 		defer close(s.done)
@@ -37,21 +38,45 @@ func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 
 // Measure says that only requests heard of between two instants are to be timed. Before that all are.
 func (s *server) Measure(from, to int64) {
-	s.env.times.from.Store(from)
-	s.env.times.to.Store(to)
+	s.env.from.Store(from)
+	s.env.to.Store(to)
 }
 
 // Accepted is how many connections were accepted so far.
-func (s *server) Accepted() int64 {
-	s.env.mu.Lock()
-	defer s.env.mu.Unlock()
-	return s.env.total.Accepts
-}
+func (s *server) Accepted() int64 { return s.env.accepts.Load() }
 
 func (s *server) Addr() string { return s.addr }
 
-// PIDs is empty: these servers live in this process.
-func (s *server) PIDs() []int { return nil }
+// kin is a model of several processes.
+type kin interface {
+	processes() []int      // besides this one, now
+	Died() <-chan struct{} // closed when one of them has ended as it should not
+	Exit() string          // how that was
+}
+
+// PIDs are this process and those of the server besides it, now; empty: it has none but this.
+func (s *server) PIDs() []int {
+	if k, ok := s.m.(kin); ok {
+		return append(k.processes(), os.Getpid())
+	}
+	return nil
+}
+
+// Died is closed when a process of the server has ended as it should not. A server that lives in this process cannot.
+func (s *server) Died() <-chan struct{} {
+	if k, ok := s.m.(kin); ok {
+		return k.Died()
+	}
+	return nil
+}
+
+// Exit says how that process ended.
+func (s *server) Exit() string {
+	if k, ok := s.m.(kin); ok {
+		return k.Exit()
+	}
+	return ""
+}
 
 func (s *server) Drain(ctx context.Context) error {
 	s.m.drain()

@@ -44,8 +44,8 @@ type Session struct {
 // The model owns fd, keeps it open until it has called Closing, and then closes it.
 func (e *Env) accepted(fd int) *Session {
 	e.sockets.Opened(fd)
+	waits := int((e.accepts.Add(1) - 1) % timedEvery) // connections that carry one request each are timed too
 	e.mu.Lock()
-	waits := int(e.total.Accepts % timedEvery) // connections that carry one request each are timed too
 	e.total.Accepts++
 	e.mu.Unlock()
 	return &Session{env: e, fd: fd, waits: waits}

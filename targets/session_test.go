@@ -21,7 +21,7 @@ func pair(t testing.TB, framing string, p wire.Params, n int) (*Session, []byte)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.times = newTiming(unit.Dist{})
+	e.times = newTiming(unit.Dist{}, e.board)
 	c := f.Client(p)
 	var frame wire.Frame
 	var in []byte

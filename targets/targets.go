@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
@@ -78,10 +79,11 @@ func (s Spec) pool() int {
 
 // Place is what only the trial knows; it is no part of the experiment's identity.
 type Place struct {
-	Listen  string `json:"listen,omitempty"`  // "tcp://127.0.0.1:0", "unix:///path", "udp://…"; "": a free port of the loopback
-	Expect  int    `json:"expect"`            // connections to come
-	Seed    uint64 `json:"seed"`              // of the block: service times are drawn from it
-	Samples int    `json:"samples,omitempty"` // most requests of Result.Samples; 0: none
+	Listen   string `json:"listen,omitempty"`   // "tcp://127.0.0.1:0", "unix:///path", "udp://…"; "": a free port of the loopback
+	Expect   int    `json:"expect"`             // connections to come
+	Seed     uint64 `json:"seed"`               // of the block: service times are drawn from it
+	Upstream string `json:"upstream,omitempty"` // of what stands in front of a target: where that is
+	Samples  int    `json:"samples,omitempty"`  // most requests of Result.Samples; 0: none
 }
 
 // Entry is one line of All.
@@ -94,6 +96,8 @@ type Entry struct {
 	Knobs     []string                                    // knobs of the server's side that act on it; others are refused in the plan, not ignored
 	MaxConns  int                                         // connections it serves at one time, unless knob workers says otherwise; 0: no limit by design
 	Most      int                                         // connections it holds; those beyond are closed at once; 0: no limit by design
+	PerConn   int64                                       // bytes of memory that each connection takes, where that is more than some machines have; 0: little
+	Processes bool                                        // it serves in processes besides the first
 	Blocking  bool                                        // its sockets are blocking, so that SO_RCVTIMEO and SO_SNDTIMEO can act
 	Busy      bool                                        // it takes a whole CPU also when there is nothing to do
 	Datagrams bool                                        // each request and each reply is a datagram: it is on udp
@@ -126,7 +130,7 @@ func (e *Entry) Serves(s Spec) int {
 // Server is a live target. Start has returned: it accepts.
 type Server interface {
 	Addr() string                    // "tcp://127.0.0.1:41234", "unix:///path", "udp://127.0.0.1:41234"
-	PIDs() []int                     // whose CPU and memory count, besides this process's own; empty: none
+	PIDs() []int                     // whose CPU and memory count; empty: this process's alone
 	Drain(ctx context.Context) error // stop accepting, finish what was received, FIN; returns when threads and descriptors are gone
 	Close() error                    // at once; twice is fine; waits
 	Result() Result                  // complete after Drain or Close
@@ -167,6 +171,18 @@ func (r *Result) ratios() {
 	}
 }
 
+// add counts what another process saw. Histograms, and what is computed of them and of the counts, are not its business.
+func (r *Result) add(o Result) {
+	r.Accepts += o.Accepts
+	r.Refused += o.Refused
+	r.Requests += o.Requests
+	r.Reads += o.Reads
+	r.Writes += o.Writes
+	r.Sent += o.Sent
+	r.Received += o.Received
+	r.Protocol += o.Protocol
+}
+
 // Names of the Result's histograms.
 const (
 	QueueHistogram   = "server_queue"
@@ -204,6 +220,12 @@ func Start(ctx context.Context, s Spec, p Place) (Server, error) {
 	}
 	if err := e.Fits(); err != nil {
 		return nil, err
+	}
+	if need := e.PerConn * int64(p.Expect); need > 0 {
+		if free, err := machine.MemoryAvailable(); err == nil && need > free {
+			return nil, fmt.Errorf("target %s takes about %d MB for each connection, %d MB for %d; %d MB are free: use fewer connections",
+				e.Name, e.PerConn>>20, need>>20, p.Expect, free>>20)
+		}
 	}
 	return e.Start(ctx, s, p)
 }

@@ -8,9 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sockbench/sockbench/internal/quiet"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/proc"
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/targets/targettest"
 	"github.com/sockbench/sockbench/unit"
@@ -18,6 +19,7 @@ import (
 
 // TestMain opens what the Go runtime keeps open for good, so that it does not look like a leak of the first test.
 func TestMain(m *testing.M) {
+	proc.Main(targets.Parts)
 	if name := os.Getenv(served); name != "" {
 		os.Exit(serveModel(name))
 	}

@@ -36,11 +36,16 @@ func newThreaded(s Spec, p Place) (*threaded, error) {
 
 // accepts hands over one connection after another until the server is stopped. Several threads may call it.
 func (t *threaded) accepts(take func(*Session)) {
+	t.incoming(func(fd int) { take(t.env.accepted(fd)) })
+}
+
+// incoming is accepts without a session: the socket is all there is of the connection yet.
+func (t *threaded) incoming(take func(fd int)) {
 	for !t.stopping.Load() {
 		fd, _, err := unix.Accept4(t.listener, unix.SOCK_CLOEXEC)
 		if err == nil {
 			t.adopt(fd)
-			take(t.env.accepted(fd))
+			take(fd)
 		} else if !passing(err) && !t.stopping.Load() {
 			t.env.nap(retry)
 		}

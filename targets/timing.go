@@ -2,7 +2,6 @@ package targets
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -20,19 +19,19 @@ const (
 
 // timing holds how long requests waited inside the server and were worked on. Safe for concurrent use.
 type timing struct {
-	every    int
-	from, to atomic.Int64 // only requests heard of in this time count; to 0: all
+	every int
+	*board
 
 	mu             sync.Mutex
 	queue, service stats.Latency
 }
 
-func newTiming(service unit.Dist) *timing {
+func newTiming(service unit.Dist, b *board) *timing {
 	every := timedEvery
 	if time.Duration(service.Mean) >= slow {
 		every = 1
 	}
-	return &timing{every: every, queue: stats.NewLatency(), service: stats.NewLatency()}
+	return &timing{every: every, board: b, queue: stats.NewLatency(), service: stats.NewLatency()}
 }
 
 // hear counts one wait of an event loop that has returned, and says when that was if it is timed; 0: it is not.

@@ -15,7 +15,7 @@ func TestTiming(t *testing.T) {
 		service time.Duration
 		want    int
 	}{{0, 10}, {99 * time.Microsecond, 10}, {100 * time.Microsecond, 610}} {
-		tm, waits, timed := newTiming(unit.Dist{Mean: unit.Duration(c.service)}), 0, 0
+		tm, waits, timed := newTiming(unit.Dist{Mean: unit.Duration(c.service)}, new(board)), 0, 0
 		for range 610 {
 			if tm.hear(&waits) != 0 {
 				timed++
@@ -25,7 +25,8 @@ func TestTiming(t *testing.T) {
 			t.Errorf("service %v: %d of 610 waits are timed, want %d", c.service, timed, c.want)
 		}
 	}
-	s := &server{env: &Env{times: newTiming(unit.Dist{})}}
+	b := new(board)
+	s := &server{env: &Env{board: b, times: newTiming(unit.Dist{}, b)}}
 	now := clock.Now()
 	s.env.times.note(now-1000, now, now) // before it is told the window, all count
 	s.Measure(now, now+100)

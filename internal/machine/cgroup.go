@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,6 +58,20 @@ func Quota() float64 {
 		return 0
 	}
 	return q / p
+}
+
+// memoryLeft is what the limit of our control group, of version 2, leaves in bytes; without one, all there can be.
+func memoryLeft() int64 {
+	dir, v2 := group()
+	if !v2 {
+		return math.MaxInt64
+	}
+	most, err1 := strconv.ParseInt(line(dir+"/memory.max"), 10, 64) // "max": no limit
+	used, err2 := strconv.ParseInt(line(dir+"/memory.current"), 10, 64)
+	if err1 != nil || err2 != nil {
+		return math.MaxInt64
+	}
+	return max(most-used, 0)
 }
 
 // throttled is how long a quota has kept our control group from running, in nanoseconds.

@@ -3,6 +3,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -136,4 +137,25 @@ func Fingerprint() map[string]string {
 		}
 	}
 	return f
+}
+
+// MemoryAvailable is what can be used without swapping, in bytes: MemAvailable of /proc/meminfo, or what the cgroup's
+// limit leaves where that is less.
+func MemoryAvailable() (int64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.Lines(string(b)) {
+		v := strings.Fields(l)
+		if len(v) < 2 || v[0] != "MemAvailable:" {
+			continue
+		}
+		n, err := strconv.ParseInt(v[1], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/meminfo: %w", err)
+		}
+		return min(n<<10, memoryLeft()), nil
+	}
+	return 0, errors.New("/proc/meminfo has no MemAvailable")
 }

@@ -172,7 +172,7 @@ func (r *inside) reap() {
 func (r *inside) sweep() {
 	for range r.strays {
 		for look := 0; ; look++ {
-			left := children(os.Getpid())
+			left := Children(os.Getpid())
 			r.mu.Lock()
 			left = slices.DeleteFunc(left, func(pid int) bool { _, ok := r.live[pid]; return ok })
 			r.mu.Unlock()

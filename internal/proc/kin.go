@@ -18,7 +18,7 @@ import (
 func Descendants(pid int) []int {
 	all, known := []int{pid}, map[int]bool{pid: true}
 	for i := 0; i < len(all); i++ {
-		for _, c := range children(all[i]) {
+		for _, c := range Children(all[i]) {
 			if !known[c] { // or it moved, or its number came round, while we were looking
 				known[c] = true
 				all = append(all, c)
@@ -28,9 +28,9 @@ func Descendants(pid int) []int {
 	return all[1:]
 }
 
-// children lists pid's children. The lists of its threads are one read each; only a kernel without them
+// Children lists the processes that pid started itself. The lists of its threads are one read each; only a kernel without them
 // (CONFIG_PROC_CHILDREN) costs a look at every process.
-func children(pid int) []int {
+func Children(pid int) []int {
 	if !childLists() {
 		return childrenByScan(pid)
 	}

@@ -115,7 +115,7 @@ func find(parent int, role string) (pid int, below func() []int) {
 	if role == "parent" {
 		return 0, nil
 	}
-	for _, room := range children(parent) {
+	for _, room := range Children(parent) {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", room))
 		if err != nil || !strings.HasPrefix(string(line), roomName) {
 			continue // the Go runtime's own probe, or not there yet
@@ -123,7 +123,7 @@ func find(parent int, role string) (pid int, below func() []int) {
 		if role == "room" {
 			return room, nil
 		}
-		for _, p := range children(room) {
+		for _, p := range Children(room) {
 			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
 			if err != nil || strings.HasSuffix(string(line), "\x00keeper\x00") != (role == "keeper") {
 				continue
@@ -143,7 +143,7 @@ func sh(script string) *exec.Cmd { return exec.Command("sh", "-c", script) }
 
 func startTree(t *testing.T, script string) *Tree {
 	t.Helper()
-	before := len(children(os.Getpid()))
+	before := len(Children(os.Getpid()))
 	tree, err := StartTree(sh(script))
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func startTree(t *testing.T, script string) *Tree {
 		if left := marked(string(tree.tag)); len(left) > 0 {
 			t.Errorf("left:%s", describe(left))
 		}
-		if left := children(os.Getpid()); len(left) > before {
+		if left := Children(os.Getpid()); len(left) > before {
 			t.Errorf("not waited for:%s", describe(left))
 		}
 	})

@@ -43,11 +43,6 @@ func Main(parts map[string]func(stdin io.Reader, stdout io.Writer) error) {
 	}
 }
 
-// Again is how a part starts the part of that name as a process of its own, outside any room.
-func Again(name string) (path string, argv []string) {
-	return "/proc/self/exe", []string{partName, name}
-}
-
 func runPart(name string, keeper bool) (status int) {
 	run := registered[name]
 	if run == nil {

@@ -329,7 +329,7 @@ func TestLeak(t *testing.T) {
 			}
 		}
 		run() // what is there once, the starting thread among it
-		before := len(children(os.Getpid()))
+		before := len(Children(os.Getpid()))
 		fds, goroutines := len(numbered("/proc/self/fd")), runtime.NumGoroutine()
 		for range 3 {
 			run()
@@ -338,7 +338,7 @@ func TestLeak(t *testing.T) {
 		if f, g := len(numbered("/proc/self/fd")), runtime.NumGoroutine(); f > fds || g > goroutines {
 			t.Errorf("descriptors %d → %d, goroutines %d → %d", fds, f, goroutines, g)
 		}
-		if left := children(os.Getpid()); len(left) > before {
+		if left := Children(os.Getpid()); len(left) > before {
 			t.Errorf("children:%s", describe(left))
 		}
 	})

@@ -36,17 +36,32 @@ func startPart(i int, p Part) (pid int, err error) {
 		}
 		defer restore()
 	}
-	args := []string{partName, p.Name}
-	death := syscall.SIGKILL
+	env := (&exec.Cmd{Env: append(os.Environ(), p.Env...)}).Environ() // of equal names the last one
 	if p.Keeper {
-		args = append(args, "keeper")
-		death = syscall.SIGTERM // it ends its tree first
+		return restart([]string{partName, p.Name, "keeper"}, env, files[:], syscall.SIGTERM) // it ends its tree first
 	}
+	return restart([]string{partName, p.Name}, env, files[:], syscall.SIGKILL)
+}
+
+// restart starts this binary anew.
+func restart(args, env []string, files []uintptr, death syscall.Signal) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
-		Env:   (&exec.Cmd{Env: append(os.Environ(), p.Env...)}).Environ(), // of equal names the last one
-		Files: files[:],
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death},
+		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death},
 	})
+}
+
+// Fork starts the named part of this binary outside of any room, with files as its descriptors from 0 on. It is the child
+// of the calling thread, which must be locked: the part dies with that thread, and wait4 with WNOTHREAD waits for it.
+func Fork(name string, files []uintptr) (pid int, err error) {
+	if registered[name] == nil {
+		return 0, fmt.Errorf("start part %s: proc.Main was not told of it at the start of this program", name)
+	}
+	starting.Lock()
+	defer starting.Unlock()
+	if pid, err = restart([]string{partName, name}, os.Environ(), files, syscall.SIGKILL); err != nil {
+		err = fmt.Errorf("start part %s: %w", name, err)
+	}
+	return pid, err
 }
 
 func pin(cpus []int) (restore func(), err error) {

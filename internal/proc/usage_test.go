@@ -53,7 +53,7 @@ func TestDescendants(t *testing.T) {
 			t.Errorf("%d is not in %v", pid, all)
 		}
 	}
-	a, b := children(self), childrenByScan(self)
+	a, b := Children(self), childrenByScan(self)
 	slices.Sort(a)
 	slices.Sort(b)
 	if !slices.Equal(a, b) {

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -106,6 +107,35 @@ func (l *Latency) Summary() Quantity {
 		q.Censored = &c
 	}
 	return q
+}
+
+// latency is what a Latency is outside of its process.
+type latency struct {
+	Histogram                    string
+	Sum, Min, Max, Clipped, From int64
+}
+
+// MarshalText writes all that is known, for UnmarshalText in another process.
+func (l *Latency) MarshalText() ([]byte, error) {
+	text, err := l.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(latency{text, l.sum, l.min, l.max, l.clipped, l.censored})
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (l *Latency) UnmarshalText(text []byte) error {
+	var v latency
+	if err := json.Unmarshal(text, &v); err != nil {
+		return fmt.Errorf("read a latency: %w", err)
+	}
+	h, err := hdr.Decode([]byte(v.Histogram))
+	if err != nil {
+		return fmt.Errorf("read a latency's histogram: %w", err)
+	}
+	*l = Latency{h, v.Sum, v.Min, v.Max, v.Clipped, v.From}
+	return nil
 }
 
 // Encode writes the histogram as a record keeps it: HdrHistogram V2, compressed, base64.

@@ -21,7 +21,7 @@ func slowReader(t *testing.T, e *targets.Entry) {
 	c.ask(8)
 	stalled(t, e, srv, before)
 	c.replies(8)
-	calm(t, e)
+	calm(t, e, srv)
 }
 
 // slowReaderSmall: the same with very many small replies.
@@ -53,18 +53,18 @@ func stalled(t *testing.T, e *targets.Entry, srv targets.Server, before int64) {
 	if grown := liveHeap() - before; grown > 8<<20 {
 		t.Errorf("the server holds %d KiB for a client that does not read", grown>>10)
 	}
-	calm(t, e)
+	calm(t, e, srv)
 }
 
 // calm checks that a server with nothing to do does nothing.
-func calm(t *testing.T, e *targets.Entry) {
+func calm(t *testing.T, e *targets.Entry, srv targets.Server) {
 	t.Helper()
 	if e.Busy {
 		return
 	}
-	cpu := cpuTime(t)
+	cpu := cpuTime(t, srv)
 	time.Sleep(100 * time.Millisecond)
-	if used := cpuTime(t) - cpu; used > 50*time.Millisecond {
+	if used := cpuTime(t, srv) - cpu; used > 50*time.Millisecond {
 		t.Errorf("waiting takes %v of processor time in 100 ms", used)
 	}
 }
@@ -132,7 +132,7 @@ func outOfDescriptors(t *testing.T, e *targets.Entry) {
 	}
 	t.Cleanup(func() { unix.Close(second) })
 	reserved := reserve(t, e)
-	restore := noDescriptors(t)
+	restore := noDescriptors(t, srv)
 	for _, fd := range reserved {
 		if err := connectTo(fd, srv); err != nil {
 			t.Fatal(err)
@@ -148,9 +148,9 @@ func outOfDescriptors(t *testing.T, e *targets.Entry) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond)
-	cpu := cpuTime(t)
+	cpu := cpuTime(t, srv)
 	time.Sleep(200 * time.Millisecond)
-	if used := cpuTime(t) - cpu; used > 100*time.Millisecond && !e.Busy {
+	if used := cpuTime(t, srv) - cpu; used > 100*time.Millisecond && !e.Busy {
 		t.Errorf("out of descriptors, %v of processor time in 200 ms", used)
 	}
 	var reply [100]byte
@@ -212,9 +212,17 @@ func limitDescriptors(t *testing.T, n uint64) {
 }
 
 // noDescriptors takes all descriptors there are, for whoever looked at the limit when it was another, and forbids those
-// that become free, until restore is called.
-func noDescriptors(t *testing.T) (restore func()) {
+// that become free, here and in srv's other processes, until restore is called.
+func noDescriptors(t *testing.T, srv targets.Server) (restore func()) {
 	t.Helper()
+	limitOthers := func(n uint64) {
+		for _, pid := range others(srv) {
+			if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: few}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	limitOthers(3)
 	var taken []int
 	for {
 		fd, err := unix.Dup(2)
@@ -229,6 +237,7 @@ func noDescriptors(t *testing.T) (restore func()) {
 	limitDescriptors(t, 3)
 	restore = func() {
 		limitDescriptors(t, few)
+		limitOthers(few)
 		for _, fd := range taken {
 			unix.Close(fd)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/wire"
@@ -26,7 +27,7 @@ func kernelDefaults(t *testing.T, e *targets.Entry) {
 	c := dial(t, srv)
 	c.ask(1)
 	c.replies(1)
-	got := sockopt.ReadAll(accepted(t, c))
+	got := sockopt.ReadAll(accepted(t, srv, c))
 	for name, want := range rawDefaults(t) {
 		if got[name] != want {
 			t.Errorf("%s of an accepted socket is %s, of a raw one %s", name, got[name], want)
@@ -106,7 +107,7 @@ func options(t *testing.T, e *targets.Entry) {
 	c := dial(t, srv)
 	c.ask(1)
 	c.replies(1)
-	got := sockopt.ReadAll(accepted(t, c))
+	got := sockopt.ReadAll(accepted(t, srv, c))
 	for _, a := range asked {
 		if a.want != "" && got[a.name] != a.want {
 			t.Errorf("asked %s=%s, the socket has %q, want %q", a.name, a.level, got[a.name], a.want)
@@ -117,7 +118,7 @@ func options(t *testing.T, e *targets.Entry) {
 			t.Errorf("backlog is %s (%v), want 7", n, err)
 		}
 	}
-	if !rearmed(t, c) {
+	if !rearmed(t, srv, c) {
 		t.Error("TCP_QUICKACK was not set again after a read")
 	}
 	c.hangUp()
@@ -138,9 +139,9 @@ func options(t *testing.T, e *targets.Entry) {
 
 // rearmed says whether TCP_QUICKACK is on soon after a read. Writing a reply switches it off; after a request that wants
 // none only the server can have switched it on, or, 40 ms later, the kernel's timer of the delayed acknowledgement.
-func rearmed(t *testing.T, c *client) bool {
+func rearmed(t *testing.T, srv targets.Server, c *client) bool {
 	t.Helper()
-	fd := accepted(t, c)
+	fd := accepted(t, srv, c)
 	quickAck, _ := sockopt.Find("TCP_QUICKACK")
 	for range 10 {
 		c.ask(1)
@@ -218,10 +219,10 @@ func ipv6(t *testing.T, e *targets.Entry) {
 }
 
 // accepted finds the server's end of c.
-func accepted(t *testing.T, c *client) int {
+func accepted(t *testing.T, srv targets.Server, c *client) int {
 	t.Helper()
 	own, peer := c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort()
-	return descriptor(t, func(fd int) bool {
+	return descriptor(t, srv, func(fd int) bool {
 		a, err := unix.Getpeername(fd)
 		return err == nil && addrPort(a) == peer && localPort(fd) == own
 	})
@@ -231,14 +232,14 @@ func accepted(t *testing.T, c *client) int {
 func listening(t *testing.T, srv targets.Server) int {
 	t.Helper()
 	want := netip.MustParseAddrPort(host(srv))
-	return descriptor(t, func(fd int) bool {
+	return descriptor(t, srv, func(fd int) bool {
 		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 		return err == nil && n == 1 && localPort(fd) == want
 	})
 }
 
-// descriptor is the one of this process for which f holds.
-func descriptor(t *testing.T, f func(fd int) bool) int {
+// descriptor is the one of this process for which f holds, or a copy of one in srv's other processes.
+func descriptor(t *testing.T, srv targets.Server, f func(fd int) bool) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -247,6 +248,27 @@ func descriptor(t *testing.T, f func(fd int) bool) int {
 	for _, e := range list {
 		if fd, err := strconv.Atoi(e.Name()); err == nil && f(fd) {
 			return fd
+		}
+	}
+	for _, pid := range others(srv) {
+		process, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(process)
+		for theirs := range few {
+			fd, err := unix.PidfdGetfd(process, theirs, 0)
+			if errors.Is(err, unix.EPERM) {
+				testenv.Skip(t, "ptrace", "the sockets of another process cannot be looked at here")
+			}
+			if err != nil {
+				continue
+			}
+			if f(fd) {
+				t.Cleanup(func() { unix.Close(fd) })
+				return fd
+			}
+			unix.Close(fd)
 		}
 	}
 	t.Fatal("the server has no such socket")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,6 +91,11 @@ func start(t *testing.T, e *targets.Entry, s targets.Spec, p targets.Place) targ
 	}
 	t.Cleanup(func() { stop(t, srv) })
 	return srv
+}
+
+// others are srv's processes besides this one.
+func others(srv targets.Server) []int {
+	return slices.DeleteFunc(srv.PIDs(), func(pid int) bool { return pid == os.Getpid() })
 }
 
 // stop closes srv, twice, which must not take long.

@@ -204,7 +204,7 @@ func udpKernelDefaults(t *testing.T, e *targets.Entry) {
 func udpSocket(t *testing.T, srv targets.Server) int {
 	t.Helper()
 	want := netip.MustParseAddrPort(host(srv))
-	return descriptor(t, func(fd int) bool {
+	return descriptor(t, srv, func(fd int) bool {
 		kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 		return err == nil && kind == unix.SOCK_DGRAM && localPort(fd) == want
 	})
