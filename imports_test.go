@@ -20,7 +20,8 @@ var rooms = map[string]string{
 	"results":       "unit sockopt wire results/stats targets loadgen plan",
 	"lab":           "unit results/stats targets loadgen plan results",
 	"tuner":         "plan results results/stats",
-	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner",
+	"playbook":      "plan results results/stats tuner",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner playbook",
 
 	"targets/targettest": "unit sockopt wire targets",
 }

@@ -25,10 +25,13 @@ const (
 )
 
 // Main is called first thing in main, and in TestMain of tests that run trials: the processes of a trial are this
-// binary again. In one of those it does the part's work and never returns.
-func Main() {
+// binary again. In one of those it does the part's work and never returns. others are parts of other packages.
+func Main(others ...map[string]func(io.Reader, io.Writer) error) {
 	parts := maps.Clone(targets.Parts)
 	parts[serverPart], parts[viaPart], parts[clientPart], parts[awakePart] = speak(serve), speak(serve), speak(load), machine.Awake
+	for _, more := range others {
+		maps.Copy(parts, more)
+	}
 	proc.Main(parts)
 }
 

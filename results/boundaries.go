@@ -11,17 +11,26 @@ import (
 // A message cut off at the end of each connection makes no difference.
 func messageBoundaries(r *Record) (Doubt, bool) {
 	h := r.Metrics.Handled
-	size := requestSize(r)
-	if h.Reads == 0 || size == 0 {
+	whole, reads, ok := r.Arrived()
+	if !ok {
 		return Doubt{}, false
 	}
-	whole := h.Received / size
-	perRead := float64(whole) / float64(h.Reads)
-	evidence := fmt.Sprintf("%d messages in %d reads: %.2f messages per read, %.2f reads per message", whole, h.Reads, perRead, 1/perRead)
+	perRead := float64(whole) / float64(reads)
+	evidence := fmt.Sprintf("%d messages in %d reads: %.2f messages per read, %.2f reads per message", whole, reads, perRead, 1/perRead)
 	if max(h.Requests-whole, whole-h.Requests) > h.Accepts {
 		return judged(true, Fail, "the server took what it read for %d messages: %s", h.Requests, evidence)
 	}
 	return judged(false, Fail, "%s", evidence)
+}
+
+// Arrived is how many requests the bytes that the server read hold, whatever it took them for, and in how many reads they
+// came. false: that cannot be known.
+func (r *Record) Arrived() (requests, reads int64, ok bool) {
+	size := requestSize(r)
+	if r.Metrics == nil || r.Metrics.Handled.Reads == 0 || size == 0 {
+		return 0, 0, false
+	}
+	return r.Metrics.Handled.Received / size, r.Metrics.Handled.Reads, true
 }
 
 // requestSize is the bytes of a request on the wire; 0: not known, or not the same for all.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sockbench/sockbench/internal/near"
 	"github.com/sockbench/sockbench/lab"
+	"github.com/sockbench/sockbench/playbook"
 )
 
 // Exit codes, which scripts use.
@@ -43,7 +44,7 @@ func broken(err error) error {
 }
 
 func main() {
-	lab.Main()
+	lab.Main(playbook.Parts)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -90,6 +91,7 @@ result what could not be trusted.`,
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
+  sockbench playbook sticky-packets
   sockbench scan localhost --ports 1-10000`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -101,7 +103,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", explain(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), playbookCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/lab"
+	"github.com/sockbench/sockbench/playbook"
 	"github.com/sockbench/sockbench/results"
 )
 
@@ -23,7 +24,7 @@ import (
 const asProgram = "SOCKBENCH_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	lab.Main()
+	lab.Main(playbook.Parts)
 	if os.Getenv(asProgram) == "1" {
 		main()
 	}
@@ -104,6 +105,15 @@ func TestUsage(t *testing.T) {
 		{"run --until interval=99%", []string{"between 0.1% and 50%"}},
 		{"run --budget 1s", []string{"one block of 24 cells", "24s or more"}},
 		{"run --budget 1m --blocks 2", []string{"name one"}},
+		{"playbook stiky-packets", []string{"did you mean sticky-packets?", "start-cost"}},
+		{"playbook start-cost sticky-packets", []string{"one name"}},
+		{"playbook --plan", []string{"name a playbook"}},
+		{"playbook start-cost --plan", []string{"no matrix of trials"}},
+		{"playbook start-cost --blocks 0", []string{"at least one block"}},
+		{"playbook start-cost --out x", []string{"--out", "no folder"}},
+		{"playbook sticky-packets --blocks 0", []string{"at least one block"}},
+		{"playbook sticky-packets --blocks 3 --resume " + dir, []string{"--blocks"}},
+		{"playbook sticky-packets -o csv", []string{"table, json, md"}},
 		{"schema extra", []string{"no argument"}},
 		{"targets --inspect 0", []string{"process id"}},
 		{"run --resume " + dir, []string{dir}},
@@ -287,6 +297,7 @@ func TestLists(t *testing.T) {
 		{"run --help", []string{"--connections", "--set", "--resume", "Examples"}},
 		{"--help", []string{"run", "serve", "load"}},
 		{"__complete run --target g", []string{"goroutine"}},
+		{"__complete playbook s", []string{"start-cost", "sticky-packets"}},
 	} {
 		code, stdout, stderr := here(t, strings.Fields(c.args)...)
 		if code != exitFine {

@@ -29,11 +29,17 @@ type runFlags struct {
 	out, resume   string
 	dryRun, quiet bool
 	output        choice
+
+	// What a playbook does otherwise.
+	again   string                 // the command that goes on with a folder
+	resumed func(*plan.Plan) error // whether a folder's plan is the right one
+	show    func(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string) error
 }
 
 func runCommand() *cobra.Command {
 	var k knobs
-	f := runFlags{output: choice{level: "table", of: []string{"table", "json", "md", "csv"}}}
+	f := runFlags{output: choice{level: "table", of: []string{"table", "json", "md", "csv"}},
+		again: "sockbench run", resumed: func(*plan.Plan) error { return nil }, show: write}
 	c := &cobra.Command{
 		Use:   "run [PLAN.yaml]",
 		Short: "Run a matrix of trials, show what each cell did, and say which level helped",
@@ -139,6 +145,9 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	if err != nil {
 		return err
 	}
+	if err := f.resumed(done.Manifest.Plan); err != nil {
+		return errors.Join(err, broken(log.Close()))
+	}
 	for _, damaged := range done.Damaged {
 		fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
 	}
@@ -191,12 +200,12 @@ func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir s
 		fmt.Fprintln(c.ErrOrStderr(), last.Stop)
 	}
 	if cut := c.Context().Err(); cut != nil {
-		fmt.Fprintf(c.ErrOrStderr(), "%d finished trials are kept in %s; go on with: sockbench run --resume %s\n", len(records), dir, dir)
+		fmt.Fprintf(c.ErrOrStderr(), "%d finished trials are kept in %s; go on with: %s --resume %s\n", len(records), dir, f.again, dir)
 		err = cut
 	} else if err != nil {
 		return broken(err)
 	}
-	if shown := write(c.OutOrStdout(), f.output.level, p, records, dir); err == nil {
+	if shown := f.show(c.OutOrStdout(), f.output.level, p, records, dir); err == nil {
 		err = shown
 	}
 	if f.output.level == "table" {
@@ -225,15 +234,23 @@ func outcome(r *results.Record) string {
 
 // write shows records in one of the formats of -o.
 func write(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string) error {
+	a, err := answer(p, records, dir)
+	if err != nil {
+		return err
+	}
+	return broken(results.Write(w, format, term.Columns(w), p, records, a))
+}
+
+func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answer, err error) {
 	cells, err := results.Summarize(p.Cells(), records)
 	if err != nil {
-		return broken(err)
+		return a, broken(err)
 	}
-	answer := results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Run: dir}
-	if len(answer.Findings) == 0 {
-		answer.Nothing = results.Precision(p, records)
+	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Run: dir}
+	if len(a.Findings) == 0 {
+		a.Nothing = results.Precision(p, records)
 	}
-	return broken(results.Write(w, format, term.Columns(w), p, records, answer))
+	return a, nil
 }
 
 // waiting says on a terminal that a load of some seconds is running, until it is called.
