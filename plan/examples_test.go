@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,34 +15,52 @@ func TestExamples(t *testing.T) {
 		time  time.Duration // with no overhead
 		label string        // of the last cell
 	}{
-		"nagle":      {22, 22 * 6 * 1200 * time.Millisecond, "target=epoll TCP_NODELAY=on server.SO_RCVBUF=16KiB"},
-		"models":     {19, 19 * 6 * 700 * time.Millisecond, "target=epoll connections=64"},
-		"rate":       {12, 12 * 6 * 2200 * time.Millisecond, "target=epoll rate=10k arrivals=poisson"},
-		"variants":   {4, 4 * 6 * 1200 * time.Millisecond, "connections=256 variant=new"},
-		"own-server": {8, 8 * 10 * 1200 * time.Millisecond, "target=epoll client.TCP_NODELAY=on write=split"},
+		"nagle":                     {22, 22 * 6 * 1200 * time.Millisecond, "target=epoll TCP_NODELAY=on server.SO_RCVBUF=16KiB"},
+		"models":                    {19, 19 * 6 * 700 * time.Millisecond, "target=epoll connections=64"},
+		"rate":                      {12, 12 * 6 * 2200 * time.Millisecond, "target=epoll rate=10k arrivals=poisson"},
+		"variants":                  {4, 4 * 6 * 1200 * time.Millisecond, "connections=256 variant=new"},
+		"own-server":                {8, 8 * 10 * 1200 * time.Millisecond, "target=epoll client.TCP_NODELAY=on write=split"},
+		"python/tcpserver":          {6, 6 * 6 * 700 * time.Millisecond, "workload=crr connections=8 variant=blocking"},
+		"python/threadingtcpserver": {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},
+		"python/forkingtcpserver":   {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},
+		"python/asyncio":            {6, 6 * 6 * 700 * time.Millisecond, "connections=128 variant=epoll"},
+		"python/pool":               {6, 6 * 6 * 700 * time.Millisecond, "workload=crr connections=16 variant=pool"},
+		"python/reuseport":          {12, 12 * 6 * 700 * time.Millisecond, "workers=4 connections=32 variant=reactors"},
+		"redis/get":                 {8, 8 * 6 * 700 * time.Millisecond, "connections=16 pipeline=16 variant=epoll"},
+		"nginx/http":                {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=64 variant=epoll"},
+		"nginx/stream":              {8, 8 * 6 * 700 * time.Millisecond, "connections=16 request=16KiB reply=16KiB variant=nginx"},
 	}
-	files, err := filepath.Glob("../examples/*.yaml")
-	if err != nil || len(files) != len(want) {
-		t.Errorf("%d examples, want %d (%v)", len(files), len(want), err)
-	}
-	for _, file := range files {
+	found := 0
+	err := filepath.WalkDir("../examples", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(file) != ".yaml" {
+			return err
+		}
+		found++
 		src, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if first, _, _ := strings.Cut(string(src), "\n"); first != "# yaml-language-server: $schema="+schemaFile {
-			t.Errorf("%s: its first line is %q: editors look for the schema there", file, first)
+		schema, err := filepath.Rel(filepath.Dir(file), schemaFile)
+		if err != nil {
+			return err
+		}
+		if first, _, _ := strings.Cut(string(src), "\n"); first != "# yaml-language-server: $schema="+schema {
+			t.Errorf("%s: its first line is %q: editors look for the schema there, %s", file, first, schema)
 		}
 		p, err := Parse(file, src)
 		if err != nil {
 			t.Error(err)
-			continue
+			return nil
 		}
-		w := want[strings.TrimSuffix(filepath.Base(file), ".yaml")]
+		w, known := want[strings.TrimSuffix(strings.TrimPrefix(file, "../examples/"), ".yaml")]
 		cells := p.Cells()
-		if len(cells) != w.cells || p.Time(0) != w.time || p.Label(cells[len(cells)-1]) != w.label {
+		if !known || len(cells) != w.cells || p.Time(0) != w.time || p.Label(cells[len(cells)-1]) != w.label {
 			t.Errorf("%s: %d cells, %v, %q; want %+v", file, len(cells), p.Time(0), p.Label(cells[len(cells)-1]), w)
 		}
+		return nil
+	})
+	if err != nil || found != len(want) {
+		t.Errorf("%d examples, want %d (%v)", found, len(want), err)
 	}
 }
 
