@@ -22,13 +22,13 @@ func TestExamples(t *testing.T) {
 		"own-server":                {8, 8 * 10 * 1200 * time.Millisecond, "target=epoll client.TCP_NODELAY=on write=split"},
 		"python/tcpserver":          {6, 6 * 6 * 700 * time.Millisecond, "workload=crr connections=8 variant=blocking"},
 		"python/threadingtcpserver": {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},
-		"python/forkingtcpserver":   {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},
+		"python/forkingtcpserver":   {12, 12 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},
 		"python/asyncio":            {6, 6 * 6 * 700 * time.Millisecond, "connections=128 variant=epoll"},
 		"python/pool":               {6, 6 * 6 * 700 * time.Millisecond, "workload=crr connections=16 variant=pool"},
-		"python/reuseport":          {12, 12 * 6 * 700 * time.Millisecond, "workers=4 connections=32 variant=reactors"},
+		"python/reuseport":          {12, 12 * 6 * 700 * time.Millisecond, "workers=4 connections=32 variant=prefork"},
 		"redis/get":                 {8, 8 * 6 * 700 * time.Millisecond, "connections=16 pipeline=16 variant=epoll"},
 		"nginx/http":                {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=64 variant=epoll"},
-		"nginx/stream":              {8, 8 * 6 * 700 * time.Millisecond, "connections=16 request=16KiB reply=16KiB variant=nginx"},
+		"nginx/stream":              {12, 12 * 6 * 700 * time.Millisecond, "connections=16 request=16KiB variant=nginx"},
 	}
 	found := 0
 	err := filepath.WalkDir("../examples", func(file string, d fs.DirEntry, err error) error {

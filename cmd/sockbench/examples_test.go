@@ -146,7 +146,6 @@ func TestExampleServersEnd(t *testing.T) {
 		{"python3 examples/python/reuseport_echo.py 3 {port}", ask, echo, 4},
 		{"sh examples/redis/filled.sh {port} 1000", ask, "+PONG\r\n", 4},
 		{"python3 examples/nginx/nginx.py http {port}", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\n", 4},
-		{"python3 examples/nginx/nginx.py stream {port} python3 examples/python/asyncio_echo.py BACKEND", ask, echo, 4},
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			needPrograms(t, c.command)

@@ -1,9 +1,9 @@
 """Starts nginx for one trial, with a configuration made for it in a temporary folder, as root or as anybody else.
 
     nginx.py http PORT              answers HTTP by itself: http.conf
-    nginx.py stream PORT COMMAND …  passes connections on to a command, in whose words BACKEND stands for its port: stream.conf
+    nginx.py stream PORT HOST:PORT  passes connections on to the server there: stream.conf
 
-SIGTERM ends nginx, the command and this, and the folder is removed. When one of them ends by itself, all do.
+SIGTERM ends nginx and this, and the folder is removed. When nginx ends by itself, so does this.
 """
 
 import os
@@ -11,7 +11,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,19 +34,6 @@ def load_module(nginx):
     return f"load_module {module};"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return str(s.getsockname()[1])
-
-
-def accepts(port):
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
-    except ConnectionRefusedError:
-        return False
-
-
 def configure(folder, kind, values):
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), kind + ".conf")) as template:
         text = template.read()
@@ -57,38 +43,29 @@ def configure(folder, kind, values):
         conf.write(text)
 
 
-def main(kind, port, *command):
+def main(kind, port, backend=""):
     nginx = find()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    children = []
-
-    def start(*words):
-        children.append(subprocess.Popen(words, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)))
-
     with tempfile.TemporaryDirectory(prefix="nginx-") as folder:
-        try:
-            values = {"PORT": port}
-            if kind == "stream":
-                values |= {"BACKEND": free_port(), "MODULE": load_module(nginx)}
-                signal.sigtimedwait({signal.SIGCHLD}, 0)  # of nginx -V
-                start(*(word.replace("BACKEND", values["BACKEND"]) for word in command))
-                while not accepts(values["BACKEND"]):  # else nginx would refuse what comes now
-                    if signal.sigtimedwait(SIGNALS, 0.01):
-                        sys.exit("the end came before the command accepted a connection")
-            configure(folder, kind, values)
-            more = []
-            if os.geteuid() == 0:
-                # As root, nginx gives its workers to another user, who may not be there: in a container, or where an
-                # ordinary user's trial is root of a namespace. Here everything stays with who started it.
-                me = pwd.getpwuid(0).pw_name
-                more = ["-g", f"user {me} {me};"]
-            start(nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr", *more)
-            signal.sigwait(SIGNALS)
-        finally:
-            for child in children:
-                child.terminate()
-            ends = [child.wait() for child in children]
-    sys.exit(max(ends))  # of one that did not end by a signal, where there is one
+        values = {"PORT": port}
+        if kind == "stream":
+            values |= {"BACKEND": backend, "MODULE": load_module(nginx)}
+            signal.sigtimedwait({signal.SIGCHLD}, 0)  # of nginx -V
+        configure(folder, kind, values)
+        more = []
+        if os.geteuid() == 0:
+            # As root, nginx gives its workers to another user, who may not be there: in a container, or where an
+            # ordinary user's trial is root of a namespace. Here everything stays with who started it.
+            me = pwd.getpwuid(0).pw_name
+            more = ["-g", f"user {me} {me};"]
+        child = subprocess.Popen(
+            [nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr", *more],
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        )
+        signal.sigwait(SIGNALS)
+        child.terminate()
+        end = child.wait()
+    sys.exit(max(end, 0))
 
 
 main(*sys.argv[1:])
