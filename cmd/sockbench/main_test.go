@@ -287,7 +287,7 @@ func TestLists(t *testing.T) {
 		{"options", []string{"TCP_NODELAY", "SO_RCVBUF", "net.core.rmem_max", "backlog"}},
 		{"options -o json", []string{`"name":"TCP_NODELAY"`, `"kernel":"equal"`}},
 		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer"}},
-		{"targets", []string{"blocking", "epoll", "goroutine", "exec:"}},
+		{"targets", []string{"blocking", "epoll", "goroutine", "exec:", "via: proxy"}},
 		{"targets -o json", []string{`"name":"epoll"`}},
 		{"schema", []string{`"additionalProperties": false`, `"TCP_NODELAY"`}},
 		{"version", []string{"sockbench", "linux"}},

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,8 @@ type targetView struct {
 	Example   string   `json:"example,omitempty"`
 	MaxConns  int      `json:"max_connections,omitempty"`
 	Knobs     []string `json:"knobs"`
+	Via       bool     `json:"via,omitempty"`   // it stands in front of a target, as knob via says
+	Unfit     string   `json:"unfit,omitempty"` // why it cannot work on this machine
 }
 
 func targetsCommand() *cobra.Command {
@@ -28,7 +32,8 @@ func targetsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "targets",
 		Short: "List the servers that can be put under test, or look into a running one",
-		Long: `List the servers that can be put under test. With --inspect, say of a running process what its server is made of, by
+		Long: `List the servers that can be put under test, with the reason where one cannot work on this machine, and what can stand
+in front of them. With --inspect, say of a running process what its server is made of, by
 what the kernel shows of it: which sockets block, which are watched, and what each thread waits for.`,
 		Example: `  sockbench targets
   sockbench targets --inspect 1234`,
@@ -40,12 +45,20 @@ what the kernel shows of it: which sockets block, which are watched, and what ea
 			}
 			var all []targetView
 			t := term.Table{Columns: []term.Column{{Name: "target"}, {Name: "what it is"}, {Name: "known elsewhere as"}, {Name: "limit"}}}
-			for _, e := range targets.All {
-				all = append(all, targetView{e.Name, e.Doc, e.Elsewhere, e.Limit, e.Example, e.MaxConns, e.Knobs})
+			for i, e := range slices.Concat(targets.All, targets.Proxies) {
+				v := targetView{e.Name, e.Doc, e.Elsewhere, e.Limit, e.Example, e.MaxConns, e.Knobs, i >= len(targets.All), ""}
 				name := e.Name
-				if e.Foreign {
+				switch {
+				case e.Foreign:
 					name = e.Example
+				case v.Via:
+					name = "via: " + name
 				}
+				if err := e.Fits(); err != nil {
+					v.Unfit = err.Error()
+					e.Limit = strings.TrimSpace(v.Unfit + ". " + e.Limit)
+				}
+				all = append(all, v)
 				t.Rows = append(t.Rows, []string{name, e.Doc, e.Elsewhere, e.Limit})
 			}
 			if output.level == "json" {
