@@ -3,9 +3,11 @@
 package quiet
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +22,8 @@ func Run(m interface{ Run() int }) int {
 	if os.Getenv(held) != "" { // a test started its own binary again
 		return m.Run()
 	}
-	if err := os.Setenv(held, "1"); err != nil {
+	// A process built with the race detector sleeps a second before it ends, unless it is told not to.
+	if err := errors.Join(os.Setenv(held, "1"), os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

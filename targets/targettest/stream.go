@@ -288,6 +288,8 @@ func serviceTime(t *testing.T, e *targets.Entry) {
 	}{{"sleep:20ms", 20 * time.Millisecond, false}, {"20ms", 20 * time.Millisecond, true}, {"sleep:45ms", 45 * time.Millisecond, false}} {
 		srv := start(t, e, targets.Spec{Service: dist(t, c.text)}, targets.Place{})
 		conn := dial(t, srv)
+		conn.ask(1) // what is started for a connection is started now
+		conn.replies(1)
 		cpu := cpuTime(t, srv)
 		for range 3 {
 			began := time.Now()
