@@ -32,12 +32,16 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 	}
 	defer load.Close()
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
-	watch := l.watch(w, 0)
+	watch, leave := l.watch(ctx, w, 0)
+	defer leave()
 	r, side, err := Drive(ctx, load, w)
 	if err != nil {
 		return rec, nil, err
 	}
-	seen := <-watch
+	seen, ok := <-watch
+	if !ok {
+		return rec, nil, context.Cause(ctx)
+	}
 	if err := l.record(&rec, g, w, seen, &Done{Client: &r, Histograms: r.Histograms, Side: side}); err != nil {
 		return rec, nil, err
 	}

@@ -129,7 +129,8 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 			return &stageError{"measure", err}
 		}
 	}
-	watch := l.watch(w, server.part.PID())
+	watch, leave := l.watch(ctx, w, server.part.PID())
+	defer leave()
 	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, serving...)
 	if err != nil {
 		return blamed(serving, err)
@@ -144,7 +145,10 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 		return &stageError{"drain", errors.New("the client did not say what it measured")}
 	}
 	served := done[0]
-	seen := <-watch
+	seen, ok := <-watch
+	if !ok {
+		return &stageError{"measure", context.Cause(ctx)}
+	}
 	if err := l.record(rec, g, w, seen, loaded.Done); err != nil {
 		return err
 	}
@@ -218,8 +222,10 @@ type observed struct {
 }
 
 // watch looks at the machine, and at the process that is the server or its keeper, when the measure phase begins and
-// ends; pid 0 is none. The server itself would look late where thousands of its threads want to run.
-func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
+// ends; pid 0 is none. The server itself would look late where thousands of its threads want to run. It says
+// nothing if ctx ends first. Leave it before the keep-awake loops may end, which it asks.
+func (l *Lab) watch(ctx context.Context, w loadgen.Window, pid int) (said <-chan observed, leave func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan observed, 1)
 	awake := l.awake
 	look := func() (s machine.Snapshot, keepAwake int64, u proc.Usage, err error) {
@@ -228,12 +234,25 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 		}
 		return s, awake.cpu(), u, err
 	}
+	until := func(at int64) bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Duration(at - clock.Now())):
+			return true
+		}
+	}
 	go func() {
+		defer close(out)
 		var o observed
-		clock.Sleep(w.Measure)
+		if !until(w.Measure) {
+			return
+		}
 		before, awake0, u0, err := look()
 		user0, system0 := family(pid)
-		clock.Sleep(w.End)
+		if !until(w.End) {
+			return
+		}
 		after, awake1, u1, err1 := look()
 		user1, system1 := family(pid)
 		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
@@ -245,7 +264,11 @@ func (l *Lab) watch(w loadgen.Window, pid int) <-chan observed {
 			KeepAwake: awake1 - awake0, Throttled: after.Throttled - before.Throttled, Clocksource: machine.Clocksource()}
 		out <- o
 	}()
-	return out
+	return out, func() {
+		cancel()
+		for range out {
+		}
+	}
 }
 
 // family is the CPU time of a server and the processes it started, with those it has waited for.

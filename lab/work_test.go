@@ -89,8 +89,8 @@ func TestMeanParts(t *testing.T) {
 	}
 	m := run(t, &l, 50*time.Millisecond, 500*time.Millisecond, "target", "epoll", "connections", "1", "service_time", "200us").Metrics
 	h := m.Handled
-	if h.Service.Count < m.Replies || !near(h.Service) || h.Waiting.Mean > 20e3 {
-		t.Errorf("service %+v, waiting %+v", h.Service, h.Waiting)
+	if h.Service.Count < m.Replies-1 || !near(h.Service) || h.Waiting.Mean > 20e3 { // one may be begun before the window and answered in it
+		t.Errorf("%d replies, service of median %v %+v, waiting %+v", m.Replies, *h.Service.P50, h.Service, h.Waiting)
 	}
 	rest := m.Response.Mean - m.QueueWait.Mean - m.Lateness.Mean - h.Waiting.Mean - h.Service.Mean
 	if client := m.QueueWait.Mean + m.Lateness.Mean + m.Service.Mean; math.Abs(client-m.Response.Mean) > 1 || rest < 0 || rest > m.Response.Mean/2 {
@@ -101,7 +101,7 @@ func TestMeanParts(t *testing.T) {
 	h = m.Handled
 	t.Logf("8 connections: %+v", h.Waiting)
 	if h.Waiting.Mean < 200e3 || h.Waiting.Mean > m.Response.Mean || !near(h.Service) {
-		t.Errorf("service %+v, waiting %+v", h.Service, h.Waiting)
+		t.Errorf("service of median %v %+v, waiting %+v", *h.Service.P50, h.Service, h.Waiting)
 	}
 }
 

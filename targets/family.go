@@ -66,7 +66,7 @@ const reportMax = 128 << 10
 // Limits on what a family waits for.
 const (
 	startLimit = 10 * time.Second // until all its processes serve
-	haltLimit  = time.Second      // from being told to end at once to being killed
+	haltLimit  = time.Second      // in which, told to end at once, none of them does, until they are killed
 )
 
 // newFamily prepares a family whose parent, env, listens at addr.
@@ -164,6 +164,9 @@ func (f *family) reap(wait bool) (left bool) {
 		}
 		f.mu.Lock()
 		f.pids = slices.DeleteFunc(f.pids, func(p int) bool { return p == pid })
+		if f.killer != nil {
+			f.killer.Reset(haltLimit)
+		}
 		f.mu.Unlock()
 		switch {
 		case status.Signaled():
@@ -191,9 +194,11 @@ func (f *family) died(how string) {
 func (f *family) end() {
 	for f.reap(true) {
 	}
+	f.mu.Lock()
 	if f.killer != nil {
 		f.killer.Stop()
 	}
+	f.mu.Unlock()
 	closeFD(f.speak)
 	<-f.heard
 	closeFD(f.board)

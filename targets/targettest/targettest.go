@@ -101,7 +101,7 @@ func others(srv targets.Server) []int {
 // stop closes srv, twice, which must not take long.
 func stop(t *testing.T, srv targets.Server) {
 	t.Helper()
-	within(t, 2*time.Second, "Close", func() {
+	within(t, 10*time.Second, "Close", func() {
 		for range 2 {
 			if err := srv.Close(); err != nil {
 				t.Errorf("close: %v", err)
