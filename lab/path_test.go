@@ -60,7 +60,7 @@ func TestPathDelay(t *testing.T) {
 		if d := p.Down.Frames - received; d < 0 || d > 12 {
 			t.Errorf("%s: %d frames came down, the server sent %d segments", delay, p.Down.Frames, received)
 		}
-		if p.Lateness.Count < m.Replies*2-8 || p.CPU <= 0 || p.Busy > .5 || doubt(m, "path_late").Verdict != results.OK || doubt(m, "path_saturated").Verdict != results.OK {
+		if p.Lateness.Count < m.Replies*2-8 || p.CPU <= 0 || p.Busy > .5 || doubt(m, "path_late").Verdict == results.Fail || doubt(m, "path_saturated").Verdict != results.OK {
 			t.Errorf("%s: %+v", delay, p)
 		}
 	}
