@@ -1,6 +1,8 @@
 package netpath
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -98,6 +100,17 @@ func TestRoom(t *testing.T) {
 }
 
 func TestPresets(t *testing.T) {
+	doc, err := os.ReadFile("../docs/paths.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, p := range Presets {
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |", p.Name, p.Doc, p.Source))
+	}
+	if !strings.Contains(string(doc), "|---|---|---|\n"+strings.Join(rows, "\n")+"\n<!-- presets -->") {
+		t.Errorf("docs/paths.md has other presets than these:\n%s", strings.Join(rows, "\n"))
+	}
 	for _, p := range Presets {
 		if err := p.Spec.Check(); err != nil || p.Doc == "" || p.Source == "" {
 			t.Errorf("%s: %v, %q, %q", p.Name, err, p.Doc, p.Source)
