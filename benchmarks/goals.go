@@ -66,6 +66,14 @@ var goals = []goal{
 		{"lateness at Poisson 10,000/s, 50 connections, cheap pacing, ordinary user: p99", atMost(130e3), nanoseconds},
 		{"client CPU of that", atMost(.45), percent},
 	}, cheapLateness},
+	{"P6", []claim{
+		{"requests per server CPU second, target epoll / C on epoll", atLeast(.96), ratio},
+		{"requests per server CPU second, target iouring / C on epoll", atLeast(1), ratio},
+		{"requests per server CPU second, target goroutine / a plain Go net loop", atLeast(.98), ratio},
+		{"requests per server CPU second, target goroutine / C on epoll", atLeast(.8), ratio},
+		{"requests per server CPU second, target thread / C with a thread per connection", atLeast(.7), ratio},
+		{"requests per server CPU second, target epoll / netpoll", atLeast(1.25), ratio},
+	}, serverCost},
 	{"P7", []claim{
 		{"8,000 connections: requests completed in 1 s by the one that completed fewest", atLeast(3), plain},
 		{"8,000 connections: a trial beyond warm-up and duration, set-up included", atMost(3e9), nanoseconds},
