@@ -81,10 +81,12 @@ func parse(text string) account {
 	a := account{}
 	text, rest, _ := strings.Cut(text, "\nMeasured ")
 	for line := range strings.Lines(text) {
-		if code, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.HasPrefix(line, "| ") && !strings.HasPrefix(tableHead, line) {
+		if said, ok := strings.CutPrefix(line, "| "); ok && !strings.HasPrefix(tableHead, line) {
+			code, _, _ := strings.Cut(said, " | ")
 			a.part(code).rows = append(a.part(code).rows, line)
 		}
-		if code, _, ok := strings.Cut(strings.TrimPrefix(line, "- "), ": "); ok && strings.HasPrefix(line, "- ") {
+		if said, ok := strings.CutPrefix(line, "- "); ok {
+			code, _, _ := strings.Cut(said, ": ")
 			a.part(code).commands = append(a.part(code).commands, line)
 		}
 	}
