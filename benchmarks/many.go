@@ -12,7 +12,7 @@ import (
 const (
 	fewConns     = 8
 	manyConns    = 8000
-	manyBlocks   = 8
+	manyBlocks   = 6
 	manyWarmup   = 300 * time.Millisecond
 	manyDuration = time.Second
 )
