@@ -22,7 +22,10 @@ func TestCrowd(t *testing.T) {
 	const before, after = 5_000_000, 5_000_000 + 100*(manyConns-fewConns)
 	few := of(fewConns, fewConns, 0, before)
 	c := crowd{few: []record{few, few}, many: []record{of(manyConns, manyConns, 0, after), of(manyConns-3, manyConns-9, 2, after)}}
-	c.all = []record{few, c.many[0], few, c.many[1]}
+	for i := range c.many {
+		c.many[i].Cell = map[string]string{"connections": "8000"}
+	}
+	c.all = []record{c.many[0], few, c.many[1], few}
 	got := c.ofModel()
 	near(t, "wrong", got[0].got.value, 3+2+2*(1+5))
 	near(t, "served", got[1].got.value, manyConns-9)
