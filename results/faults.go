@@ -134,7 +134,9 @@ func befell(r *Record) (Doubt, bool) {
 		return Doubt{}, false
 	}
 	var says []string
+	felt := false
 	for _, a := range r.Metrics.Faults {
+		felt = felt || a.Noticed > 0 || a.Lost > 0
 		noticed := "never noticed"
 		if a.First != nil {
 			noticed = fmt.Sprintf("first noticed after %s, %d times in all", term.Duration(float64(*a.First)), a.Noticed)
@@ -144,5 +146,5 @@ func befell(r *Record) (Doubt, bool) {
 		}
 		says = append(says, fmt.Sprintf("%s: %s; %s of the replies lost", a.Fault, noticed, term.Percent(a.lostShare())))
 	}
-	return judged(true, Note, "%s", strings.Join(says, "; "))
+	return judged(felt, Note, "%s", strings.Join(says, "; "))
 }
