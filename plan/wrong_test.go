@@ -264,6 +264,8 @@ var wrong = [][]string{
 		`2:1: a second document begins here: a plan is one: leave the rest out`},
 	{"fixed:\n\twrite: split",
 		"2:1: this is not YAML: found character that cannot start any token: indent with spaces, not tabs, and put a value that begins with one of @ ` % in quotes"},
+	{"{",
+		`1:2: this is not YAML: while parsing a flow node, which begins here, the file ends: close it`},
 	{"fixed: {write: split",
 		`1:8: this is not YAML: while parsing a flow mapping, which begins here, the file ends: close it`},
 	{"fixed:\n  write: split\n   reply: 1",
