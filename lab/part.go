@@ -148,7 +148,11 @@ func settle(srv targets.Server, connections int) {
 func finish(c *channel, srv targets.Server, side results.Side, before map[string]int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
-	if err := srv.Drain(ctx); err != nil { // what was measured before is as good as ever
+	err := srv.Drain(ctx)
+	if errors.Is(err, targets.ErrDied) {
+		return fmt.Errorf("the target %w", err)
+	}
+	if err != nil { // what was measured before is as good as ever
 		side.Undrained = err.Error()
 	}
 	r := srv.Result()

@@ -76,7 +76,7 @@ func (s *Spec) level(name string) (Level, error) {
 	return string(text), err
 }
 
-// command refuses what stands in braces and is no knob, or none that was named.
+// command refuses one that is not told its port, and what stands in braces and is no knob, or none that was named.
 func command(s subject) ([]string, string) {
 	var commands []string
 	if s.target.Name == "exec" {
@@ -86,6 +86,9 @@ func command(s subject) ([]string, string) {
 		commands = append(commands, "via")
 	}
 	for _, knob := range commands {
+		if !slices.Contains(inCommand.FindAllString(s.cell[knob], -1), "{port}") {
+			return []string{knob}, "it would not know where to listen: write {port} where it takes its port"
+		}
 		for _, name := range placeholders(s.cell[knob]) {
 			level, err := s.spec.level(name)
 			switch {

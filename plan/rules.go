@@ -258,7 +258,7 @@ func serverOptions(s subject) (knobs []string, sentence string) {
 
 // awaited refuses to wait for a word of a server that is no command.
 func awaited(s subject) ([]string, string) {
-	if s.target.Name == "exec" || s.spec.Target.Ready == (targets.Ready{}) {
+	if slices.Contains(s.target.Knobs, "ready") || s.spec.Target.Ready == (targets.Ready{}) {
 		return nil, ""
 	}
 	return []string{"target", "ready"}, fmt.Sprintf("target %s is no command that could tell when it is ready: leave ready out", s.target.Name)

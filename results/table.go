@@ -97,6 +97,9 @@ func Table(p *plan.Plan, cells []CellSummary) (t term.Table, legend []string) {
 	return t, notes.lines()
 }
 
+// gaveNothing is the code of the note that says why trials failed.
+const gaveNothing = "failed"
+
 func row(p *plan.Plan, s *CellSummary, show []column, starving bool, n *notes) (cells []string) {
 	for _, f := range columns(p) {
 		cells = append(cells, s.Cell[f.Knob])
@@ -113,7 +116,7 @@ func row(p *plan.Plan, s *CellSummary, show []column, starving bool, n *notes) (
 	}
 	var letters []string
 	if s.Failed > 0 {
-		letters = append(letters, n.letter(CellDoubt{Doubt{"failed", Fail, s.Error}, s.Failed}, s, p))
+		letters = append(letters, n.letter(CellDoubt{Doubt{gaveNothing, Fail, s.Error}, s.Failed}, s, p))
 	}
 	for _, d := range s.Doubts {
 		letters = append(letters, n.letter(d, s, p))
@@ -146,21 +149,27 @@ func blankRepeats(p *plan.Plan, t term.Table) term.Table {
 	return t
 }
 
-// notes gives each code a letter in the order of appearance, and keeps the worst case of each.
+// notes gives each code a letter in the order of appearance, and keeps the worst case of each. What makes one target fail
+// is not what makes another fail: each has a letter of its own.
 type notes []note
 
 type note struct {
 	CellDoubt
-	label  string // the cell it is worst in
-	trials int    // of that cell
-	cells  int    // that have it
+	target plan.Level // of cells whose trials failed
+	label  string     // the cell it is worst in
+	trials int        // of that cell
+	cells  int        // that have it
 }
 
 func (n *notes) letter(d CellDoubt, s *CellSummary, p *plan.Plan) string {
-	i := slices.IndexFunc(*n, func(e note) bool { return e.Code == d.Code })
+	var target plan.Level
+	if d.Code == gaveNothing {
+		target = s.Cell["target"] + s.Cell["variant"]
+	}
+	i := slices.IndexFunc(*n, func(e note) bool { return e.Code == d.Code && e.target == target })
 	if i < 0 {
 		i = len(*n)
-		*n = append(*n, note{CellDoubt: CellDoubt{Doubt: Doubt{Verdict: OK}}})
+		*n = append(*n, note{CellDoubt: CellDoubt{Doubt: Doubt{Verdict: OK}}, target: target})
 	}
 	e := &(*n)[i]
 	if e.cells++; d.Verdict.rank() > e.Verdict.rank() {

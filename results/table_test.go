@@ -234,6 +234,24 @@ func TestNoSuchFormat(t *testing.T) {
 	}
 }
 
+func TestLegendNamesWhyEachTargetFailed(t *testing.T) {
+	p := newPlan(t, 1)
+	sum := func(target plan.Level, why string) CellSummary {
+		return CellSummary{Cell: plan.Cell{"target": target}, Trials: 2, Failed: 2, Error: why}
+	}
+	rows, legend := Table(p, []CellSummary{sum("select", "no room"), sum("fork", "no memory"), sum("fork", "still none")})
+	var letters []string
+	for _, row := range rows.Rows {
+		letters = append(letters, row[len(row)-1])
+	}
+	if want := []string{"a", "b", "b"}; !slices.Equal(letters, want) {
+		t.Errorf("letters %q, want %q", letters, want)
+	}
+	if len(legend) != 2 || !strings.Contains(legend[0], "no room") || !strings.Contains(legend[1], "no memory") || !strings.Contains(legend[1], "1 more cell") {
+		t.Errorf("legend %q", legend)
+	}
+}
+
 func TestLegendNamesTheWorstCell(t *testing.T) {
 	p := newPlan(t, 1)
 	sum := func(i int, v Verdict, evidence string) CellSummary {

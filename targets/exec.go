@@ -21,10 +21,12 @@ import (
 var execEntry = Entry{
 	Name: "exec",
 	Doc: "A command of yours, started for every trial and ended with all it started. {port} is where it must listen, " +
-		"{host} the address, {{ a brace; in a plan {workers}, or any other knob, is its level; words and quotes are as in a shell, but no shell is involved. Knob ready says how it " +
-		"tells that it is ready: without it, it sees one connection before the trial that sends nothing.",
+		"{host} the address, {{ a brace; in a plan {workers}, or any other knob, is its level. Words and quotes are as in a " +
+		"shell, but no shell is involved. Knob ready says how it tells that it is ready: without it, it sees one connection " +
+		"before the trial that sends nothing.",
 	Limit:   "Its sockets cannot be given options, nor can their options be read back; what it counted is unknown.",
 	Example: "exec: ./server --port {port}",
+	Knobs:   []string{"ready"},
 	Foreign: true,
 	Start:   startExec,
 }

@@ -30,6 +30,7 @@ type family struct {
 	gone   chan struct{} // one has ended unasked
 	how    string        // that was
 	killer *time.Timer
+	used   time.Duration // CPU time of those that are left, when killer last looked; 0: one has ended since
 
 	mu   sync.Mutex
 	pids []int // not waited for yet
@@ -66,7 +67,7 @@ const reportMax = 128 << 10
 // Limits on what a family waits for.
 const (
 	startLimit = 10 * time.Second // until all its processes serve
-	haltLimit  = time.Second      // in which, told to end at once, none of them does, until they are killed
+	haltLimit  = time.Second      // in which, told to end at once, none does and they do nothing for it, until they are killed
 )
 
 // newFamily prepares a family whose parent, env, listens at addr.
@@ -164,7 +165,7 @@ func (f *family) reap(wait bool) (left bool) {
 		}
 		f.mu.Lock()
 		f.pids = slices.DeleteFunc(f.pids, func(p int) bool { return p == pid })
-		if f.killer != nil {
+		if f.used = 0; f.killer != nil {
 			f.killer.Reset(haltLimit)
 		}
 		f.mu.Unlock()
@@ -216,9 +217,21 @@ func (f *family) halt() {
 	}
 }
 
+// kill kills those that are left, unless they are about to end. On a busy machine hundreds that share few CPUs come to
+// their end all together, seconds later, with what they have to say.
 func (f *family) kill() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.used
+	f.used = 0
+	for _, pid := range f.pids {
+		user, system := proc.CPUOf(pid)
+		f.used += user + system
+	}
+	if f.used-before > haltLimit/100 {
+		f.killer.Reset(haltLimit)
+		return
+	}
 	for _, pid := range f.pids { // a number cannot come round in the moment between its end and reap's note of it
 		unix.Kill(pid, unix.SIGKILL)
 	}

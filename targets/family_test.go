@@ -2,6 +2,7 @@ package targets_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -38,6 +39,30 @@ func TestFamilyMemberKilled(t *testing.T) {
 	}
 	if how := mortal.Exit(); !strings.Contains(how, "killed by SIGKILL") {
 		t.Errorf("it says %q", how)
+	}
+}
+
+// The parent of fork looks for processes that have ended when the next connection comes, or at the end.
+func TestForkMemberKilled(t *testing.T) {
+	srv, err := targets.Start(t.Context(), targets.Spec{Target: targets.Ref{Model: "fork"}}, targets.Place{Expect: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	c, err := net.Dial("tcp", strings.TrimPrefix(srv.Addr(), "tcp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	end := time.Now().Add(10 * time.Second)
+	for len(srv.PIDs()) < 2 && time.Now().Before(end) {
+		time.Sleep(time.Millisecond)
+	}
+	if pids := srv.PIDs(); len(pids) != 2 || syscall.Kill(pids[0], syscall.SIGKILL) != nil {
+		t.Fatalf("processes %v, want one and this one", pids)
+	}
+	if err := srv.Drain(context.Background()); !errors.Is(err, targets.ErrDied) || !strings.Contains(err.Error(), "killed by SIGKILL") {
+		t.Errorf("Drain: %v", err)
 	}
 }
 

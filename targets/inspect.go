@@ -65,8 +65,8 @@ var onMany = []string{"poll", "ppoll", "select", "pselect6"}
 // (kernel.yama.ptrace_scope, a container) what its threads do may be unknown though its descriptors are not.
 func Inspect(pid int) (Inspection, error) {
 	i := Inspection{PID: pid, Threads: threads{}}
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	if err := i.inspect(dir); err != nil {
+	dir, tables := filepath.Join("/proc", strconv.Itoa(pid)), inetTables{}
+	if err := i.inspect(dir, tables); err != nil {
 		if !exists(dir) {
 			return i, fmt.Errorf("inspect process %d: there is no such process", pid)
 		}
@@ -77,38 +77,41 @@ func Inspect(pid int) (Inspection, error) {
 	}
 	for _, child := range proc.Descendants(pid) {
 		c := Inspection{PID: child, Threads: threads{}}
-		if c.inspect(filepath.Join("/proc", strconv.Itoa(child))) == nil { // else it has ended
+		if c.inspect(filepath.Join("/proc", strconv.Itoa(child)), tables) == nil { // else it has ended
 			i.Children = append(i.Children, c)
 		}
 	}
 	return i, nil
 }
 
-func (i *Inspection) inspect(dir string) error {
-	inet, err := inetSockets(dir)
-	if err != nil {
-		return err
-	}
+func (i *Inspection) inspect(dir string, tables inetTables) error {
 	list, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil {
 		return err
 	}
-	sockets := map[string]bool{}
+	links, sockets := map[string]string{}, map[string]bool{}
 	var epolls []string
 	for _, e := range list {
 		link, err := os.Readlink(filepath.Join(dir, "fd", e.Name()))
 		if err != nil {
 			continue // closed meanwhile
 		}
-		switch link {
-		case "anon_inode:[eventpoll]":
+		switch {
+		case link == "anon_inode:[eventpoll]":
 			epolls = append(epolls, e.Name())
-		case "anon_inode:[io_uring]":
+		case link == "anon_inode:[io_uring]":
 			i.Rings++
-		default:
-			if kind, ok := inet[link]; ok && i.socket(dir, e.Name(), kind) {
-				sockets[e.Name()] = true
-			}
+		case strings.HasPrefix(link, "socket:"):
+			links[e.Name()] = link
+		}
+	}
+	inet, err := tables.kinds(dir, links)
+	if err != nil {
+		return err
+	}
+	for fd, kind := range inet {
+		if i.socket(dir, fd, kind) {
+			sockets[fd] = true
 		}
 	}
 	waited := maps.Clone(sockets)
@@ -129,27 +132,55 @@ const (
 	datagramSocket
 )
 
-// inetSockets are the TCP and UDP sockets of the process's network namespace by kind, as /proc/PID/fd links to them.
-func inetSockets(dir string) (map[string]int, error) {
-	sockets := map[string]int{}
+// inetTables are the kernel's tables of TCP and UDP sockets, by their namespace and name, each read when it is first
+// needed: the kernel walks every bucket of a table, whoever asks, which takes 12 ms for each of TCP's.
+type inetTables map[[2]string]map[string]int
+
+// kinds says of which kind the sockets are that a process has by these links of /proc/PID/fd, those of TCP and UDP.
+func (t inetTables) kinds(dir string, links map[string]string) (map[string]int, error) {
+	space, err := os.Readlink(filepath.Join(dir, "ns", "net"))
+	if err != nil {
+		return nil, err
+	}
+	kinds := map[string]int{}
 	for _, table := range []string{"tcp", "udp", "tcp6", "udp6"} {
-		b, err := os.ReadFile(filepath.Join(dir, "net", table))
-		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(table, "6") {
-			continue // a kernel without IPv6
+		if len(kinds) == len(links) {
+			break
 		}
-		if err != nil {
-			return nil, err
-		}
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); len(f) > 9 { // sl local remote st queues timer retransmits uid timeout inode
-				kind := streamSocket
-				if strings.HasPrefix(table, "udp") {
-					kind = datagramSocket
-				} else if f[3] == "0A" {
-					kind = listeningSocket
-				}
-				sockets["socket:["+f[9]+"]"] = kind
+		key := [2]string{space, table}
+		if t[key] == nil {
+			if t[key], err = inetTable(dir, table); err != nil {
+				return nil, err
 			}
+		}
+		for fd, link := range links {
+			if kind, ok := t[key][link]; ok {
+				kinds[fd] = kind
+			}
+		}
+	}
+	return kinds, nil
+}
+
+// inetTable is one table of the process's network namespace: kinds by what /proc/PID/fd links to.
+func inetTable(dir, table string) (map[string]int, error) {
+	sockets := map[string]int{}
+	b, err := os.ReadFile(filepath.Join(dir, "net", table))
+	if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(table, "6") {
+		return sockets, nil // a kernel without IPv6
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 9 { // sl local remote st queues timer retransmits uid timeout inode
+			kind := streamSocket
+			if strings.HasPrefix(table, "udp") {
+				kind = datagramSocket
+			} else if f[3] == "0A" {
+				kind = listeningSocket
+			}
+			sockets["socket:["+f[9]+"]"] = kind
 		}
 	}
 	return sockets, nil

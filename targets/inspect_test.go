@@ -91,15 +91,16 @@ func inspect(t *testing.T, pid int, want func(targets.Inspection) error) (i targ
 		if err = look(); err != nil {
 			continue
 		}
-		held := 0
-		for range 10 {
+		held, failed := 0, 0
+		for held < 8 && failed < 3 {
 			if bad := look(); bad == nil {
 				held++
 			} else {
+				failed++
 				err = bad
 			}
 		}
-		if held >= 8 {
+		if held == 8 {
 			return i, nil
 		}
 		return i, err

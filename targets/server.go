@@ -2,6 +2,7 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -78,10 +79,16 @@ func (s *server) Exit() string {
 	return ""
 }
 
+// ErrDied is what Drain says of a server that lost a process before it was told to end: what that one saw is not counted.
+var ErrDied = errors.New("died")
+
 func (s *server) Drain(ctx context.Context) error {
 	s.m.drain()
 	select {
 	case <-s.done:
+		if how := s.Exit(); how != "" {
+			return fmt.Errorf("%w: %s", ErrDied, how)
+		}
 		return nil
 	case <-ctx.Done():
 		s.halt()

@@ -142,7 +142,7 @@ func TestUsage(t *testing.T) {
 		{"serve --target udp --set TCP_NODELAY=on", []string{"tcp only"}},
 		{"serve --listen unix:///tmp/s --set TCP_NODELAY=on", []string{"tcp only", "leave it out"}},
 		{"options TCP_NODLEAY", []string{"did you mean TCP_NODELAY?"}},
-		{"targets extra", []string{"no argument"}},
+		{"targets extra", []string{`no target "extra"`}},
 		{"version -o xml", []string{"text, json"}},
 	} {
 		args := strings.Fields(c.args)
@@ -289,6 +289,9 @@ func TestLists(t *testing.T) {
 		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer"}},
 		{"targets", []string{"blocking", "epoll", "goroutine", "exec:", "via: proxy"}},
 		{"targets -o json", []string{`"name":"epoll"`}},
+		{"targets reactors", []string{"Netty", "EPOLLEXCLUSIVE", "limit ", "workers, listener, framing", "socket options"}},
+		{"targets proxy -o json", []string{`"name":"proxy"`, `"via":true`}},
+		{"__complete targets pro", []string{"proxy"}},
 		{"schema", []string{`"additionalProperties": false`, `"TCP_NODELAY"`}},
 		{"version", []string{"sockbench", "linux"}},
 		{"version -o json", []string{`"version"`}},

@@ -193,6 +193,9 @@ func problem(err error, src []byte) Problem {
 	case context.Line > 0:
 		text += fmt.Sprintf(" %s, which begins in line %d", le.ContextMsg, context.Line)
 	}
+	if lines := bytes.Split(src, []byte("\n")); at.Line > len(lines) { // the library's end of a file without a line's end
+		at.Line, at.Column = len(lines), utf8.RuneCount(lines[len(lines)-1])+1
+	}
 	return Problem{max(at.Line, 1), max(at.Column, 1), text}
 }
 
