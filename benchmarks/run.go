@@ -189,6 +189,33 @@ func trialCost(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []figure{{got: median(extra(records, "", warmup+duration)), how: []string{typed}, foreign: foreign(records),
-		note: regimes(records) + "; between the starts of successive trials"}}, nil
+	plain := figure{got: median(extra(records, "", warmup+duration)), how: []string{typed}, foreign: foreign(records),
+		note: regimes(records) + "; between the starts of successive trials"}
+	typed, records, err = b.runTrials(ctx, "paths", "epoll", false, 51, warmup, duration, "--connections", "16", "--path", "none", "--path", "delay=1ms,rate=100mbit")
+	if err != nil {
+		return nil, err
+	}
+	path := figure{got: median(added(records)), how: []string{typed}, foreign: foreign(records), note: regimes(records) + "; the difference between the two trials of a block"}
+	return []figure{plain, path}, nil
+}
+
+// added is what a trial with a path takes more than the one without beside it in the same block. The last of a run has
+// no trial behind it that would tell.
+func added(records []record) (cost []float64) {
+	type place struct{ block, attempt int }
+	plain, path := map[place]float64{}, map[place]float64{}
+	for i, next := range records[1:] {
+		r := records[i]
+		into := path
+		if r.Cell["path"] == "none" {
+			into = plain
+		}
+		into[place{r.Block, r.Attempt}] = float64(next.Started.Sub(r.Started))
+	}
+	for at, with := range path {
+		if without, ok := plain[at]; ok {
+			cost = append(cost, with-without)
+		}
+	}
+	return cost
 }

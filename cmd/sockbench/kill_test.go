@@ -42,7 +42,7 @@ func marked(mark string) map[int]string {
 }
 
 // kill -9 of any process of a run at any time leaves none of the others behind for more than a second if it was the
-// parent, and none at all when the run is over; --resume then finishes it with no trial lost or doubled. The target
+// parent, and none at all when the run is over, so that no namespace is left either; --resume then finishes it with no trial lost or doubled. The target
 // forks, detaches children with setsid, and stops one of them.
 func TestKillAnyProcess(t *testing.T) {
 	if testing.Short() {
@@ -66,9 +66,12 @@ func killOnce(t *testing.T, i int, namespaces bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := fmt.Sprintf(`exec: sh -c 'setsid sleep 300 & sleep 300 & kill -STOP $!; (sleep 300 & sleep 300) & exec %s serve --target epoll --listen 127.0.0.1:{port}'`, self)
+	target := fmt.Sprintf(`exec: sh -c 'setsid sleep 300 & sleep 300 & kill -STOP $!; (sleep 300 & sleep 300) & exec %s serve --target epoll --listen {host}:{port}'`, self)
 	c := program(t, "run", "--target", target, "--target", "epoll", "--connections", "2", "--blocks", "2",
 		"--duration", "80ms", "--warmup", "10ms", "--keep-awake", "off", "--quiet", "--out", dir)
+	if i%2 == 1 && namespaces { // with the path's process, and two namespaces more
+		c.Args = append(c.Args, "--path", "delay=1ms")
+	}
 	c.Env = append(c.Env, marker+"="+mark)
 	if !namespaces {
 		c.Env = append(c.Env, "SOCKBENCH_NO_NAMESPACES=1")
