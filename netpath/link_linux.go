@@ -19,6 +19,10 @@ import (
 // batch is how many frames one system call takes in or puts out.
 const batch = 64
 
+// together is how many nanoseconds early a frame may leave if one before it is due: at 500 Mbit/s every second frame does,
+// which saves the link a quarter of its work. A frame that is alone never leaves early.
+const together = 50_000
+
 // frameMax is more than any frame, with the kernel's notes before it.
 const (
 	frameMax = vnetHead + ethernetHead + maxMTU
@@ -230,14 +234,17 @@ func (l *link) run() error {
 		if wake == math.MaxInt64 {
 			until = nil
 		}
-		// It may end early by a signal of the Go runtime's: whatever it says, the sockets are looked at.
+		// It may end early by a signal of the Go runtime's, and says then that nothing has come.
 		unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(until)), 0, 0, 0)
 		if fds[0].Revents != 0 {
 			var order [8]byte
 			unix.RawSyscall(unix.SYS_READ, uintptr(l.bell), uintptr(unsafe.Pointer(&order)), 8)
 		}
 		wall, mono := time.Now().UnixNano(), clock.Now()
-		for _, d := range l.dirs {
+		for i, d := range l.dirs {
+			if fds[1+i].Revents == 0 {
+				continue
+			}
 			if err := l.receive(d, mono-wall, last, mono); err != nil {
 				return err
 			}
@@ -354,13 +361,13 @@ func (l *link) sendBatch(d *direction, from *line, now int64) (more bool) {
 	w, n, place := d.out, 0, from.head
 	for n < batch {
 		leaves, frame, next, ok := from.at(place)
-		if !ok || leaves > now {
+		if !ok || leaves > now && (n == 0 || leaves > now+together) {
 			break
 		}
 		w.outPieces[n].Base = &frame[0]
 		w.outPieces[n].SetLen(len(frame))
 		if l.measured {
-			l.late.Record(now - leaves)
+			l.late.Record(max(now-leaves, 0))
 		}
 		n, place = n+1, next
 	}
