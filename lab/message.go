@@ -8,17 +8,19 @@ import (
 	"io"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/targets"
 )
 
 // Message is one line of JSON between the parent and a part; exactly one field is set.
 //
-// The parent says Serve or Load, the part answers Ready; so does the server part when it has accepted as many connections
+// The parent says Carry, Serve or Load, the part answers Ready; so does the server part when it has accepted as many connections
 // as Settle says. The parent says Window, and then there is silence until the
-// window has passed. The client part answers Done by itself, the server part when it is told Finish. A part that
+// window has passed. The client part answers Done by itself, the others when they are told Finish. A part that
 // cannot go on says Error and ends.
 type Message struct {
+	Carry  *Carry          `json:"carry,omitempty"`
 	Serve  *Serve          `json:"serve,omitempty"`
 	Load   *Load           `json:"load,omitempty"`
 	Ready  *Ready          `json:"ready,omitempty"`
@@ -53,7 +55,9 @@ type Done struct {
 	Client     *loadgen.Result   `json:"client,omitempty"`
 	Histograms map[string]string `json:"histograms,omitempty"`
 	Server     *targets.Result   `json:"server,omitempty"`
-	Side       results.Side      `json:"side"`
+	Side       results.Side      `json:"side,omitzero"`
+	Path       netpath.Evidence  `json:"path,omitzero"`
+	Sysctls    netpath.Sysctls   `json:"sysctls,omitempty"`  // as they read after they were set
 	Requests   []loadgen.Sample  `json:"requests,omitempty"` // of the client, if its Place asked for samples
 	Served     []targets.Sample  `json:"served,omitempty"`   // of the server, if its Place did
 }

@@ -21,6 +21,7 @@ const (
 	serverPart = "server"
 	clientPart = "client"
 	viaPart    = "via"
+	pathPart   = "path"
 	awakePart  = "awake"
 )
 
@@ -29,6 +30,7 @@ const (
 func Main(others ...map[string]func(io.Reader, io.Writer) error) {
 	parts := maps.Clone(targets.Parts)
 	parts[serverPart], parts[viaPart], parts[clientPart], parts[awakePart] = speak(serve), speak(serve), speak(load), machine.Awake
+	parts[pathPart] = speak(carry)
 	for _, more := range others {
 		maps.Copy(parts, more)
 	}

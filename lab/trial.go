@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
+	"net/netip"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/internal/proc"
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/targets"
@@ -84,67 +85,82 @@ func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
 // trial fills rec. Failures of the trial are stageErrors.
 func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Entry, g regime) (err error) {
 	s := rec.Spec
-	parts := []proc.Part{
-		{Name: serverPart, CPUs: g.cpus[plan.Server], RealTime: s.Regime.RealTime, Keeper: entry.Foreign},
-		{Name: clientPart, CPUs: g.cpus[plan.Client], RealTime: s.Regime.RealTime},
-	}
-	if !s.Via.IsZero() {
-		parts = append(parts, proc.Part{Name: viaPart, CPUs: g.cpus[plan.Via], RealTime: s.Regime.RealTime, Keeper: s.Via.Foreign()})
-	}
-	room, err := proc.Open(ctx, proc.Config{Network: !entry.Foreign && !s.Via.Foreign(), Parts: parts})
+	config, named := rooms(s, entry, g)
+	room, err := proc.Open(ctx, config)
 	if err != nil {
 		return &stageError{"start", err}
 	}
 	defer func() { err = errors.Join(err, room.Close()) }()
-	server, client := newParty(room, 0, "server"), newParty(room, 1, "client")
+	parties, pids := map[string]*party{}, map[string]int{}
+	for i, part := range config.Parts {
+		parties[part.Name] = newParty(room, i, named[i])
+		pids[part.Name] = room.Part(i).PID()
+	}
 	if l.Started != nil {
-		pids := map[string]int{serverPart: server.part.PID(), clientPart: client.part.PID()}
-		if !s.Via.IsZero() {
-			pids[viaPart] = room.Part(2).PID()
-		}
 		l.Started(pids)
 	}
-	serving := []*party{server}
-	addr, err := server.begin(ctx, Serve{Spec: s.Target, Place: targets.Place{Expect: s.Load.Total(), Seed: rec.Seed, Samples: l.samples()}})
+	server, client, via, path := parties[serverPart], parties[clientPart], parties[viaPart], parties[pathPart]
+	others := []*party{server}
+	if path != nil {
+		others = append(others, path)
+		if err := path.lay(ctx, room, s, rec.Seed); err != nil {
+			return err
+		}
+	}
+	place := targets.Place{Expect: s.Load.Total()}
+	if !s.Path.IsZero() {
+		place.Listen = entry.Network() + "://" + netip.AddrPortFrom(netpath.ServerAddr, 0).String()
+	}
+	behind := place
+	if behind.Seed, behind.Samples = rec.Seed, l.samples(); via != nil {
+		behind.Listen = "" // what stands in front is on the same side of the path
+	}
+	addr, err := server.begin(ctx, Serve{Spec: s.Target, Place: behind})
 	if err != nil {
 		return err
 	}
-	if !s.Via.IsZero() {
-		via := newParty(room, 2, "via")
-		serving = append(serving, via)
-		if addr, err = via.begin(ctx, Serve{Via: s.Via, Place: targets.Place{Expect: s.Load.Total(), Upstream: addr}}); err != nil {
+	if via != nil {
+		others = append(others, via)
+		place.Upstream = addr
+		if addr, err = via.begin(ctx, Serve{Via: s.Via, Place: place}); err != nil {
 			return err
 		}
 	}
 	if err := client.connect(ctx, rec.Spec, loadgen.Place{To: addr, Seed: rec.Seed, Threads: max(len(g.cpus[plan.Client]), 1), Samples: l.samples()}); err != nil {
-		return blamed(serving, err)
+		return blamed(others, err)
 	}
 	if err := server.settle(ctx, entry, rec.Spec); err != nil {
 		return err
 	}
 
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
-	for _, p := range append(serving, client) {
+	for _, p := range append(others, client) {
 		if err := p.send(Message{Window: &w}); err != nil {
 			return &stageError{"measure", err}
 		}
 	}
 	watch, leave := l.watch(ctx, w, server.part.PID())
 	defer leave()
-	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, serving...)
+	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, others...)
 	if err != nil {
-		return blamed(serving, err)
+		return blamed(others, err)
 	}
-	done := make([]Message, len(serving))
-	for i, p := range slices.Backward(serving) { // what is in front first: it holds connections to what is behind
-		if done[i], err = p.finish(ctx, s.Load.Total()); err != nil {
+	done := map[*party]*Done{}
+	for _, p := range []*party{via, server, path} { // what is in front first: it holds connections to what is behind
+		if p == nil {
+			continue
+		}
+		if done[p], err = p.finish(ctx, s.Load.Total()); err != nil {
 			return err
 		}
 	}
 	if loaded.Done == nil || loaded.Done.Client == nil {
 		return &stageError{"drain", errors.New("the client did not say what it measured")}
 	}
-	served := done[0]
+	served := done[server]
+	if served.Server == nil {
+		return &stageError{"drain", errors.New("the server did not say what it saw")}
+	}
 	seen, ok := <-watch
 	if !ok {
 		return &stageError{"measure", context.Cause(ctx)}
@@ -153,23 +169,55 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 		return err
 	}
 	m := rec.Metrics
-	m.Server = served.Done.Side
+	m.Server = served.Side
 	m.Server.CPUs = g.cpus[plan.Server]
 	if !entry.Foreign {
 		m.Server.CPUUser, m.Server.CPUSystem = seen.user, seen.system
-		m.Handled = results.Handled{Result: *served.Done.Server}
-		maps.Copy(rec.Histograms, served.Done.Histograms)
+		m.Handled = results.Handled{Result: *served.Server}
+		maps.Copy(rec.Histograms, served.Histograms)
 	}
-	if len(done) > 1 {
-		m.Via = done[1].Done.Side
+	if via != nil {
+		m.Via = done[via].Side
 		m.Via.CPUs = g.cpus[plan.Via]
 	}
+	if path != nil {
+		m.Path, m.Sysctls = done[path].Path, done[path].Sysctls
+	}
 	if l.Sampled != nil {
-		l.Sampled(loaded.Done.Requests, served.Done.Served)
+		l.Sampled(loaded.Done.Requests, served.Served)
 	}
 	m.Machine.Namespace = namespace(room.Isolation())
 	attribute(m, g, seen)
 	return nil
+}
+
+// rooms is where the parts of a trial are to be, and what each is called.
+func rooms(s plan.Spec, entry *targets.Entry, g regime) (c proc.Config, named []string) {
+	end := func(n int) int {
+		if s.Path.IsZero() {
+			return 0
+		}
+		return n
+	}
+	own := needsPath(s)
+	c.Network = own || !entry.Foreign && !s.Via.Foreign()
+	if !s.Path.IsZero() {
+		c.Ends = pathEnds
+	}
+	real := s.Regime.RealTime
+	add := func(p proc.Part, name string) {
+		p.RealTime, p.NetAdmin = real, own
+		c.Parts, named = append(c.Parts, p), append(named, name)
+	}
+	add(proc.Part{Name: serverPart, CPUs: g.cpus[plan.Server], Keeper: entry.Foreign, End: end(serverEnd)}, "server")
+	add(proc.Part{Name: clientPart, CPUs: g.cpus[plan.Client], End: end(clientEnd)}, "client")
+	if !s.Via.IsZero() {
+		add(proc.Part{Name: viaPart, CPUs: g.cpus[plan.Via], Keeper: s.Via.Foreign(), End: end(serverEnd)}, "proxy in front of the server")
+	}
+	if own {
+		add(proc.Part{Name: pathPart, CPUs: g.cpus[plan.Path], Admin: true}, "path")
+	}
+	return c, named
 }
 
 func namespace(i proc.Isolation) string {
@@ -203,7 +251,7 @@ func (l *Lab) record(rec *results.Record, g regime, w loadgen.Window, seen obser
 func attribute(m *results.Metrics, g regime, seen observed) {
 	m.Client.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Client.CPUs)
 	m.Server.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Server.CPUs)
-	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + m.Via.CPUUser + m.Via.CPUSystem + seen.parent
+	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + m.Via.CPUUser + m.Via.CPUSystem + m.Path.CPU + seen.parent
 	// With a loop on every CPU none of them idles, so that what is left is exact; else the kernel's 10 ms steps must do.
 	busy := seen.after.Busy - seen.before.Busy
 	if len(g.keepAwake) == m.Machine.CPUs {
@@ -308,12 +356,12 @@ func newParty(room *proc.Room, i int, name string) *party {
 	return p
 }
 
-// await returns the part's next message. While it waits for this part, the others (two at most) have nothing to say: if
+// await returns the part's next message. While it waits for this part, the others (three at most) have nothing to say: if
 // one does speak, it is to say what broke.
 func (p *party) await(ctx context.Context, stage string, limit time.Duration, others ...*party) (Message, error) {
 	late := time.NewTimer(limit)
 	defer late.Stop()
-	var more [2]chan said // nil, and so never ready, where there is none
+	var more [3]chan said // nil, and so never ready, where there is none
 	for i, o := range others {
 		more[i] = o.said
 	}
@@ -332,6 +380,8 @@ func (p *party) await(ctx context.Context, stage string, limit time.Duration, ot
 		return broke(others[0], m)
 	case m := <-more[1]:
 		return broke(others[1], m)
+	case m := <-more[2]:
+		return broke(others[2], m)
 	case <-late.C:
 		return Message{}, &stageError{stage, fmt.Errorf("the %s said nothing within %s", p.name, limit.Round(time.Millisecond))}
 	}
@@ -369,17 +419,17 @@ func blamed(serving []*party, err error) error {
 	return err
 }
 
-// finish tells a part that serves to drain, and returns what it saw.
-func (p *party) finish(ctx context.Context, connections int) (Message, error) {
+// finish tells a part to end in good order, and returns what it saw.
+func (p *party) finish(ctx context.Context, connections int) (*Done, error) {
 	if err := p.send(Message{Finish: true}); err != nil {
-		return Message{}, &stageError{"drain", err}
+		return nil, &stageError{"drain", err}
 	}
 	unwind := time.Duration(connections) * time.Millisecond // of threads, which end one by one
 	m, err := p.await(ctx, "drain", drainLimit+slack+unwind)
-	if err == nil && (m.Done == nil || m.Done.Server == nil) {
+	if err == nil && m.Done == nil {
 		err = &stageError{"drain", fmt.Errorf("the %s did not say what it saw", p.name)}
 	}
-	return m, err
+	return m.Done, err
 }
 
 // begin starts what is to be served and returns where it listens.

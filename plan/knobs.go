@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/wire"
 )
@@ -26,6 +27,7 @@ type Knob struct {
 	Values     func() []string    // for completion and for errors; nil: any text its fields read
 	Open       bool               // Values are not all there is
 	Commas     bool               // levels may contain commas: the flag is repeated, never split
+	Pairs      bool               // a level may be k=v,k=v, which a plan file writes as a mapping
 	OpenLoop   bool               // acts only where a rate is named
 	Server     bool               // acts inside the server only: of a target that is not ours it is refused
 	Fields     func(*Spec) []Text // the first is read back as the canonical level; all are set
@@ -108,6 +110,12 @@ var Knobs = []Knob{
 	{Name: "via", Default: none, Values: vias, Open: true, Commas: true,
 		Help:   "what stands between clients and the target: none; proxy, which moves bytes by splice; or a command of yours, as 'exec: ./proxy {port} {upstream}'",
 		Fields: func(s *Spec) []Text { return []Text{&s.Via} }},
+	{Name: "path", Default: none, Values: paths, Open: true, Commas: true, Pairs: true,
+		Help:   "the network between client and server: none, a loopback; veth, two namespaces; delay=10ms,rate=100mbit,queue=256KiB,loss=0.1% and the like, where delay is one way and up. or down. before a key is for one direction; or a preset",
+		Fields: func(s *Spec) []Text { return []Text{&s.Path} }},
+	{Name: "fault", Default: none, Values: faults, Open: true, Commas: true,
+		Help:   "what befalls the path, at times since the measure phase began, with a semicolon between several: blackout@1s+500ms, stall@1s+200ms, loss:5%@1s+500ms, reset@1s",
+		Fields: func(s *Spec) []Text { return []Text{&s.Faults} }},
 	{Name: "connect_timeout", Default: "3s",
 		Help:   "how long a connection may take to be made",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},
@@ -123,8 +131,8 @@ var Knobs = []Knob{
 	{Name: "real_time", Default: "off", Values: words("off", "on"),
 		Help:   "run both sides under SCHED_RR, which takes CAP_SYS_NICE",
 		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.RealTime)} }},
-	{Name: "cpus", Default: unset, Commas: true,
-		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs; what via names is a side of its own, by default where the server is",
+	{Name: "cpus", Default: unset, Commas: true, Pairs: true,
+		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs; what via names is a side of its own, by default where the server is, and so is the path's process, which by default runs on any",
 		Fields: func(s *Spec) []Text { return []Text{&s.CPUs} }},
 }
 
@@ -136,6 +144,13 @@ func vias() []string {
 	}
 	return append(all, "exec:")
 }
+
+// paths are the paths that have a name.
+func paths() []string {
+	return append([]string{none, netpath.Veth}, netpath.PresetNames()...)
+}
+
+func faults() []string { return append([]string{none}, netpath.FaultKinds...) }
 
 // engines says what each engine is.
 func engines() string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sockbench/sockbench/internal/near"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -18,6 +19,9 @@ func Lookup(name string) (Knob, error) {
 	if i := slices.IndexFunc(Knobs, func(k Knob) bool { return k.Name == name }); i >= 0 {
 		return Knobs[i], nil
 	}
+	if setting, ok := strings.CutPrefix(name, sysctl); ok {
+		return sysctlKnob(name, setting), nil
+	}
 	option, side := splitOption(name)
 	o, ok := sockopt.Find(option)
 	if !ok {
@@ -27,6 +31,43 @@ func Lookup(name string) (Knob, error) {
 		return Knob{}, fmt.Errorf("knob %s: %s acts on the %s's sockets only: write %s", name, o.Name, o.Sides, o.Name)
 	}
 	return optionKnob(name, o, o.Sides&side), nil
+}
+
+// sysctl is what a knob begins with that is a kernel setting of the trial's network namespaces.
+const sysctl = "sysctl."
+
+func sysctlKnob(name, setting string) Knob {
+	return Knob{Name: name, Help: "the kernel's " + setting + ", in the network namespaces of both ends", Default: unset, Commas: true, Open: true,
+		Fields: func(s *Spec) []Text { return []Text{&sysctlField{setting, &s.Sysctls}} }}
+}
+
+// sysctlField is one sysctl's place among those of a Spec, as optionField is an option's.
+type sysctlField struct {
+	name string
+	all  *netpath.Sysctls
+}
+
+func (f *sysctlField) MarshalText() ([]byte, error) {
+	for _, s := range *f.all {
+		if s.Name == f.name {
+			return []byte(s.Value), nil
+		}
+	}
+	return []byte(unset), nil
+}
+
+func (f *sysctlField) UnmarshalText(text []byte) error {
+	others := slices.DeleteFunc(slices.Clone(*f.all), func(s netpath.Sysctl) bool { return s.Name == f.name })
+	if string(text) != unset {
+		s, err := netpath.NewSysctl(f.name, string(text))
+		if err != nil {
+			return err
+		}
+		others = append(others, s)
+	}
+	slices.SortFunc(others, func(a, b netpath.Sysctl) int { return cmp.Compare(a.Name, b.Name) })
+	*f.all = others
+	return nil
 }
 
 // splitOption divides "client.TCP_NODELAY" into its option and its side.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
@@ -23,7 +24,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, awaited, elsewhere, ownLoopback, seats}
+var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, awaited, elsewhere, ownLoopback, seats, reachable, befallen}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -275,9 +276,43 @@ func elsewhere(s subject) ([]string, string) {
 	return []string{"target", "cpus"}, "the server runs already, so it cannot be given CPUs: " + fix
 }
 
+// reachable refuses a network of the trial's own to a server that is elsewhere, and sources that it does not have.
+func reachable(s subject) (knobs []string, sentence string) {
+	for _, knob := range s.named {
+		if knob == "path" && !s.spec.Path.IsZero() || strings.HasPrefix(knob, sysctl) && s.cell[knob] != unset {
+			knobs = append(knobs, knob)
+		}
+	}
+	switch {
+	case len(knobs) == 0:
+		return nil, ""
+	case s.target.Name == "addr":
+		return append([]string{"target"}, knobs...), "the server runs already, in a network that is not the trial's: leave it out, or let the trial start the server, with target exec"
+	case !s.spec.Path.IsZero() && len(s.spec.Load.Source) > 0:
+		return []string{"path", "source"}, "a path's client has one address: leave source out"
+	}
+	return nil, ""
+}
+
+// befallen refuses faults where nothing could make them, and those that come too late.
+func befallen(s subject) ([]string, string) {
+	for _, f := range s.spec.Faults {
+		if !s.spec.Path.Emulated() {
+			return []string{"path", "fault"}, "a fault befalls an emulated path: name one, for example path=delay=0"
+		}
+		if s.spec.Load.Duration > 0 && f.At >= s.spec.Load.Duration {
+			return []string{"fault"}, fmt.Sprintf("%s comes when the measure phase of %s is over: make duration longer", f, s.spec.Load.Duration)
+		}
+		if f.Kind == netpath.Reset && s.target.Datagrams {
+			return []string{"target", "fault"}, fmt.Sprintf("target %s has no connections that could be reset", s.target.Name)
+		}
+	}
+	return nil, ""
+}
+
 // ownLoopback refuses sources that the network namespace of a built-in target's trial does not have.
 func ownLoopback(s subject) ([]string, string) {
-	if s.target.Foreign {
+	if s.target.Foreign || !s.spec.Path.IsZero() {
 		return nil, ""
 	}
 	for _, ip := range s.spec.Load.Source {

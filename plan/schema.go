@@ -32,7 +32,10 @@ func Schema() []byte {
 	for name, ref := range bundle {
 		exclusion[name] = ref
 	}
-	defs["knobs"] = mapping("knobs, each with one level", bundle)
+	setting := levels(sysctlKnob("", "setting net.…"))
+	defs["sysctl"] = setting
+	ref := object{"$ref": "#/$defs/sysctl"}
+	defs["knobs"] = knobs("knobs, each with one level", bundle, ref)
 
 	top := mapping("What sockbench run is to measure: every combination of the levels of all factors, in blocks of random order.", object{
 		"name":     text("of the run, for its folder; default: the file's name"),
@@ -41,9 +44,9 @@ func Schema() []byte {
 		"duration": duration("length of a trial's measure phase", DefaultDuration.String()),
 		"warmup":   duration("load before the measure phase, which does not count", DefaultWarmup.String()),
 		"fixed":    object{"$ref": "#/$defs/knobs"},
-		"factors":  mapping("knobs, each with the list of its levels", factors),
+		"factors":  knobs("knobs, each with the list of its levels", factors, object{"type": "array", "items": ref, "minItems": 1}),
 		"exclude": list("cells that have all the levels of one entry are left out",
-			filled(mapping("levels of knobs that are named in this plan", exclusion))),
+			filled(knobs("levels of knobs that are named in this plan", exclusion, ref))),
 		"variants": object{"type": "object", "description": "named bundles of knobs; together they are the factor variant", "minProperties": 1,
 			"propertyNames": object{"pattern": `^[^,=\s]+$`}, "additionalProperties": object{"$ref": "#/$defs/knobs"}},
 		"gate": list("how much worse a metric may become before a comparison fails", required(mapping("", object{
@@ -67,7 +70,7 @@ func Schema() []byte {
 func levels(k Knob) object {
 	s := object{"description": k.Help, "default": k.Default}
 	types := []string{"string", "number", "boolean"} // a scalar is taken as written, whatever YAML takes it for
-	if k.Commas && k.Values == nil {
+	if k.Pairs {
 		types = append(types, "object") // which is k=v,k=v
 	}
 	open := object{"type": types}
@@ -97,6 +100,13 @@ func mapping(doc string, properties object) object {
 	if doc != "" {
 		s["description"] = doc
 	}
+	return s
+}
+
+// knobs is a mapping by knobs, to which those of the open family sysctl.NAME belong too.
+func knobs(doc string, properties object, sysctls object) object {
+	s := mapping(doc, properties)
+	s["patternProperties"] = object{`^sysctl\.net\.`: sysctls}
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -21,8 +22,13 @@ type Spec struct {
 	Target targets.Spec `json:"target"`
 	Via    targets.Via  `json:"via,omitzero"` // what clients connect to in its place
 	Load   loadgen.Spec `json:"load"`
-	CPUs   CPUs         `json:"cpus,omitempty"`
-	Regime Regime       `json:"regime"`
+
+	Path    netpath.Spec    `json:"path,omitzero"` // between client and server; zero: a loopback for both
+	Faults  netpath.Faults  `json:"faults,omitempty"`
+	Sysctls netpath.Sysctls `json:"sysctls,omitempty"` // of both ends
+
+	CPUs   CPUs   `json:"cpus,omitempty"`
+	Regime Regime `json:"regime"`
 }
 
 // Regime is how the machine is kept while a trial runs.
@@ -36,11 +42,12 @@ type Role string
 
 const (
 	Server Role = "server"
-	Via    Role = "via" // what stands between them
+	Via    Role = "via"  // what stands between them
+	Path   Role = "path" // the process that emulates the network
 	Client Role = "client"
 )
 
-var roles = []Role{Server, Via, Client}
+var roles = []Role{Server, Via, Path, Client}
 
 // CPUs pins roles to CPUs, each list ascending. nil: chosen where the trial runs, apart if there are two; a role that
 // is absent from a CPUs that is not nil goes where the caller may run. Text: "server=0;client=1-3,5"; "default" is nil.
@@ -73,7 +80,7 @@ func (c *CPUs) UnmarshalText(text []byte) error {
 }
 
 // roleByRole lets a comma stand before a role too, as it does where a plan writes a mapping.
-var roleByRole = strings.NewReplacer(",server=", ";server=", ",via=", ";via=", ",client=", ";client=")
+var roleByRole = strings.NewReplacer(",server=", ";server=", ",via=", ";via=", ",path=", ";path=", ",client=", ";client=")
 
 // maxCPU is beyond any Linux kernel's NR_CPUS.
 const maxCPU = 8191

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
@@ -29,11 +30,15 @@ type Record struct {
 // phase; what the sockets' counters and Handled say is of the whole trial.
 type Metrics struct {
 	loadgen.Result
-	Client   Side    `json:"client"`
-	Server   Side    `json:"server,omitzero"`  // zero: not known
-	Via      Side    `json:"via,omitzero"`     // what stood between them; zero: nothing
-	Handled  Handled `json:"handled,omitzero"` // zero: the server is not ours
-	Machine  Machine `json:"machine"`
+	Client  Side    `json:"client"`
+	Server  Side    `json:"server,omitzero"`  // zero: not known
+	Via     Side    `json:"via,omitzero"`     // what stood between them; zero: nothing
+	Handled Handled `json:"handled,omitzero"` // zero: the server is not ours
+	Machine Machine `json:"machine"`
+
+	Path    netpath.Evidence `json:"path,omitzero"`     // zero: there was none
+	Sysctls netpath.Sysctls  `json:"sysctls,omitempty"` // that were asked, as they read then
+
 	Validity []Doubt `json:"validity"`
 }
 

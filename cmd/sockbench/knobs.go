@@ -48,7 +48,7 @@ func (f knobFlag) Set(s string) error {
 
 // split cuts "a,b" into levels, unless the knob's levels hold commas themselves. Bare names do not.
 func split(k plan.Knob, text string) []string {
-	if k.Commas && (k.Values == nil || strings.Contains(text, ":")) {
+	if k.Commas && (k.Values == nil || strings.ContainsAny(text, ":=@")) {
 		return []string{text}
 	}
 	levels := strings.Split(text, ",")

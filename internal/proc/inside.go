@@ -20,6 +20,9 @@ type inside struct {
 	order order
 	tell  *json.Encoder // used by one goroutine at a time: the main one, then reap
 
+	own  int   // the room's own network namespace, where Ends are made
+	ends []int // the others
+
 	mu     sync.Mutex
 	live   map[int]int // pid → part
 	strays chan struct{}
@@ -87,7 +90,7 @@ func (r *inside) open() (started bool, err error) {
 	}
 	pids := []int{}
 	for i, p := range r.order.Parts {
-		pid, err := startPart(i, p)
+		pid, err := r.startPart(i, p)
 		if err != nil {
 			return false, r.tell.Encode(event{Failed: err.Error()})
 		}
@@ -116,13 +119,42 @@ func (r *inside) prepare() (stage string, err error) {
 			return stageLo, err
 		}
 	}
+	if r.order.Ends > 0 && m.Net {
+		if err := r.makeEnds(); err != nil {
+			return stageEnds, err
+		}
+	}
 	if m.User {
-		// The parts run with what the user had, not with what the room needed.
+		// The parts run with what the user had, not with what the room needed, but for those that are to have it.
 		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
 			return stageSelf, fmt.Errorf("drop the ambient capabilities: %w", err)
 		}
 	}
 	return "", nil
+}
+
+// makeEnds makes the further network namespaces. This thread goes into each and comes back.
+func (r *inside) makeEnds() (err error) {
+	here := func() (int, error) {
+		return unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
+	if r.own, err = here(); err != nil {
+		return err
+	}
+	for range r.order.Ends {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+		fd, err := here()
+		if err != nil {
+			return err
+		}
+		r.ends = append(r.ends, fd)
+	}
+	return unix.Setns(r.own, unix.CLONE_NEWNET)
 }
 
 // loopbackUp makes 127.0.0.1 and ::1 usable; the kernel adds the addresses by itself.

@@ -6,6 +6,7 @@ import "syscall"
 // wanted.
 type order struct {
 	Mode  mode
+	Ends  int
 	Parts []Part
 }
 
@@ -14,6 +15,7 @@ const (
 	stageClone = "clone"
 	stageProc  = "mount /proc"
 	stageLo    = "bring lo up"
+	stageEnds  = "make network namespaces"
 	stageSelf  = "prepare the room process" // what is never refused
 )
 

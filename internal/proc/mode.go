@@ -57,7 +57,7 @@ func (m mode) attr() *syscall.SysProcAttr {
 	}
 	if m.User {
 		a.Cloneflags |= unix.CLONE_NEWUSER
-		a.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN} // to bring lo up, to mount /proc
+		a.AmbientCaps = roomCaps
 	}
 	if m.Map {
 		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
@@ -65,6 +65,10 @@ func (m mode) attr() *syscall.SysProcAttr {
 	}
 	return a
 }
+
+// roomCaps is what a room has in a user namespace of its own: to bring interfaces up, to mount /proc and enter namespaces,
+// and, for a part that is Admin, to send and receive frames.
+var roomCaps = []uintptr{unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN, unix.CAP_NET_RAW}
 
 // refusal is why the machine does not let a room have its mode.
 type refusal struct {

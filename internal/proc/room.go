@@ -21,6 +21,7 @@ import (
 // Config is what to start. The zero value is an empty room.
 type Config struct {
 	Network      bool // in a fresh network namespace with lo up
+	Ends         int  // further network namespaces, with lo up, for parts to be in; with Network
 	NoNamespaces bool // in none at all, as where the machine refuses them; so does SOCKBENCH_NO_NAMESPACES=1
 	Parts        []Part
 }
@@ -32,7 +33,13 @@ type Part struct {
 	RealTime bool     // SCHED_RR, priority 1; an error where that is not allowed
 	Env      []string // added to the caller's environment
 	Keeper   bool     // it starts processes of its own: they end with it
+	End      int      // the network namespace it is in: 0, the room's own, or one of Ends, from 1 on
+	Admin    bool     // with what the room needed to make namespaces: CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN in them, and the Ends as its descriptors from EndsFD on
+	NetAdmin bool     // with CAP_NET_ADMIN in the room's user namespace, which an ordinary user has too: congestion controls that are not everybody's
 }
+
+// EndsFD is the first of the descriptors by which a part that is Admin has the room's Ends.
+const EndsFD = 3
 
 // Isolation is what a room attained of what was asked. A PID namespace is always wanted.
 type Isolation struct {
@@ -134,7 +141,7 @@ func start(ctx context.Context, c Config, m mode) (r *Room, err error) {
 		events.parent.SetReadDeadline(time.Unix(1, 0))
 		control.parent.SetWriteDeadline(time.Unix(1, 0))
 	})
-	err = r.begin(order{m, c.Parts})
+	err = r.begin(order{m, c.Ends, c.Parts})
 	if !stop() {
 		err = context.Cause(ctx)
 	}

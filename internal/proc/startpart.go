@@ -11,7 +11,7 @@ import (
 
 // startPart starts part i from the calling thread, which must be locked: the part inherits its affinity, which the Go
 // runtime counts at its start, and its scheduling. Both are put back before it returns.
-func startPart(i int, p Part) (pid int, err error) {
+func (r *inside) startPart(i int, p Part) (pid int, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("start part %s: %w", p.Name, err)
@@ -36,17 +36,36 @@ func startPart(i int, p Part) (pid int, err error) {
 		}
 		defer restore()
 	}
+	if p.End > 0 && len(r.ends) > 0 {
+		if err := unix.Setns(r.ends[p.End-1], unix.CLONE_NEWNET); err != nil {
+			return 0, fmt.Errorf("enter its network namespace: %w", err)
+		}
+		defer unix.Setns(r.own, unix.CLONE_NEWNET) // as before
+	}
+	var caps []uintptr
+	handed := files[:]
+	switch user := r.order.Mode.User; {
+	case p.Admin:
+		for _, end := range r.ends {
+			handed = append(handed, uintptr(end))
+		}
+		if user {
+			caps = roomCaps
+		}
+	case p.NetAdmin && user:
+		caps = []uintptr{unix.CAP_NET_ADMIN}
+	}
 	env := (&exec.Cmd{Env: append(os.Environ(), p.Env...)}).Environ() // of equal names the last one
 	if p.Keeper {
-		return restart([]string{partName, p.Name, "keeper"}, env, files[:], syscall.SIGTERM) // it ends its tree first
+		return restart([]string{partName, p.Name, "keeper"}, env, handed, syscall.SIGTERM, caps) // it ends its tree first
 	}
-	return restart([]string{partName, p.Name}, env, files[:], syscall.SIGKILL)
+	return restart([]string{partName, p.Name}, env, handed, syscall.SIGKILL, caps)
 }
 
 // restart starts this binary anew.
-func restart(args, env []string, files []uintptr, death syscall.Signal) (pid int, err error) {
+func restart(args, env []string, files []uintptr, death syscall.Signal, caps []uintptr) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", args, &syscall.ProcAttr{
-		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death},
+		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: death, AmbientCaps: caps},
 	})
 }
 
@@ -58,7 +77,7 @@ func Fork(name string, files []uintptr) (pid int, err error) {
 	}
 	starting.Lock()
 	defer starting.Unlock()
-	if pid, err = restart([]string{partName, name}, os.Environ(), files, syscall.SIGKILL); err != nil {
+	if pid, err = restart([]string{partName, name}, os.Environ(), files, syscall.SIGKILL, nil); err != nil {
 		err = fmt.Errorf("start part %s: %w", name, err)
 	}
 	return pid, err
