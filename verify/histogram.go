@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -78,10 +77,6 @@ var percentiles = Test{
 			{"connect", &brief.Connect, r[1]}, {"first_byte", &brief.FirstByte, r[1]}, {"close", &brief.Close, r[1]},
 		} {
 			lines = append(lines, ranked(q.name, q.of, q.in)...)
-		}
-		// Intervals keep no histogram: their percentiles must lie about those of the whole.
-		for i, v := range m.Intervals {
-			lines = append(lines, within(fmt.Sprintf("p50 of interval %d", i+1), "ns", number(v.P50), number(m.Response.P50), .8*number(m.Response.P50), 1.25*number(m.Response.P50)))
 		}
 		return lines
 	},

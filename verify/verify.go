@@ -37,6 +37,19 @@ var All = []Test{
 	stalledServer,
 	stalledClient,
 	queueing,
+	delay,
+	rate,
+	rates,
+	losses,
+	pathFaults,
+	window,
+	windows,
+	nagleFar,
+	connectTimeouts,
+	userTimeout,
+	keepAlive,
+	mathis,
+	bufferbloat,
 }
 
 // Test is one experiment. Trials and Judge are all there is to it: the rest is for people.
