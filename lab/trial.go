@@ -85,7 +85,7 @@ func (l *Lab) Run(ctx context.Context, t plan.Trial) (results.Record, error) {
 // trial fills rec. Failures of the trial are stageErrors.
 func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Entry, g regime) (err error) {
 	s := rec.Spec
-	config, named := rooms(s, entry, g)
+	config := rooms(s, entry, g)
 	room, err := proc.Open(ctx, config)
 	if err != nil {
 		return &stageError{"start", err}
@@ -93,7 +93,7 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	defer func() { err = errors.Join(err, room.Close()) }()
 	parties, pids := map[string]*party{}, map[string]int{}
 	for i, part := range config.Parts {
-		parties[part.Name] = newParty(room, i, named[i])
+		parties[part.Name] = newParty(room, i, part.Name)
 		pids[part.Name] = room.Part(i).PID()
 	}
 	if l.Started != nil {
@@ -188,11 +188,12 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 	}
 	m.Machine.Namespace = namespace(room.Isolation())
 	attribute(m, g, seen)
+	m.Faults = results.Aftermaths(rec)
 	return nil
 }
 
-// rooms is where the parts of a trial are to be, and what each is called.
-func rooms(s plan.Spec, entry *targets.Entry, g regime) (c proc.Config, named []string) {
+// rooms is where the parts of a trial are to be.
+func rooms(s plan.Spec, entry *targets.Entry, g regime) (c proc.Config) {
 	end := func(n int) int {
 		if s.Path.IsZero() {
 			return 0
@@ -204,20 +205,19 @@ func rooms(s plan.Spec, entry *targets.Entry, g regime) (c proc.Config, named []
 	if !s.Path.IsZero() {
 		c.Ends = pathEnds
 	}
-	real := s.Regime.RealTime
-	add := func(p proc.Part, name string) {
-		p.RealTime, p.NetAdmin = real, own
-		c.Parts, named = append(c.Parts, p), append(named, name)
+	add := func(p proc.Part) {
+		p.RealTime, p.NetAdmin = s.Regime.RealTime, own
+		c.Parts = append(c.Parts, p)
 	}
-	add(proc.Part{Name: serverPart, CPUs: g.cpus[plan.Server], Keeper: entry.Foreign, End: end(serverEnd)}, "server")
-	add(proc.Part{Name: clientPart, CPUs: g.cpus[plan.Client], End: end(clientEnd)}, "client")
+	add(proc.Part{Name: serverPart, CPUs: g.cpus[plan.Server], Keeper: entry.Foreign, End: end(serverEnd)})
+	add(proc.Part{Name: clientPart, CPUs: g.cpus[plan.Client], End: end(clientEnd)})
 	if !s.Via.IsZero() {
-		add(proc.Part{Name: viaPart, CPUs: g.cpus[plan.Via], Keeper: s.Via.Foreign(), End: end(serverEnd)}, "proxy in front of the server")
+		add(proc.Part{Name: viaPart, CPUs: g.cpus[plan.Via], Keeper: s.Via.Foreign(), End: end(serverEnd)})
 	}
 	if own {
-		add(proc.Part{Name: pathPart, CPUs: g.cpus[plan.Path], Admin: true}, "path")
+		add(proc.Part{Name: pathPart, CPUs: g.cpus[plan.Path], Admin: true})
 	}
-	return c, named
+	return c
 }
 
 func namespace(i proc.Isolation) string {

@@ -114,7 +114,7 @@ func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 	if e.depth > 1 {
 		e.pipes = newPipes(e.live, e.depth)
 	}
-	if e.brief || l.spec.IdleTimeout > 0 || l.framing.Anew {
+	if e.brief || l.spec.IdleTimeout > 0 || l.spec.Reopen || l.framing.Anew {
 		e.visits = make([]visit, e.live)
 	}
 	if l.dial.dgram {

@@ -259,7 +259,11 @@ func (e *engine) takeFree() int32 {
 func (e *engine) lose(i int32, kind errorKind) {
 	now := clock.Now()
 	c := &e.conns[i]
+	if kind == errConnectTimeout && (e.visits == nil || e.visits[e.at(i)].up != 0) { // ETIMEDOUT of a connection that was up
+		kind = errGivenUp
+	}
 	e.rec.errors[kind]++
+	e.rec.trouble(now, kind)
 	stays := e.visits != nil || e.flows != nil
 	if e.flows == nil {
 		e.shut(i)

@@ -26,6 +26,7 @@ const (
 	errReadTimeout
 	errCloseTimeout
 	errHeldClosed
+	errGivenUp
 	errOther
 	errorKinds
 )
@@ -36,8 +37,12 @@ var errorNames = [errorKinds]string{
 	errConnectTimeout: "connect: timed out", errQueueFull: "connect: the server's queue is full", errNoPort: "connect: no local port left", errDescriptors: "connect: no descriptor left",
 	errUnreachable: "connect: unreachable", errReadTimeout: "read: timed out",
 	errCloseTimeout: "close: timed out", errHeldClosed: "held connection closed",
-	errOther: "other",
+	errGivenUp: "given up by the kernel", // ETIMEDOUT: what was sent was not acknowledged, or keep-alive probes were not answered
+	errOther:   "other",
 }
+
+// requestTimeout is what a Trouble is called that is no error of a connection.
+const requestTimeout = "request: timed out"
 
 // errReceiveTimeout is what a blocking read says when SO_RCVTIMEO has passed.
 var errReceiveTimeout = errors.New("SO_RCVTIMEO has passed")

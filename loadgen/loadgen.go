@@ -37,6 +37,7 @@ type Spec struct {
 	ConnectTimeout unit.Duration     `json:"connect_timeout"`
 	RequestTimeout unit.Duration     `json:"request_timeout"`       // from the intended time; 0: none
 	IdleTimeout    unit.Duration     `json:"idle_timeout,omitzero"` // a connection that carried nothing for so long is closed and opened anew when it is needed; 0: it stays
+	Reopen         bool              `json:"reopen,omitempty"`      // a connection that was lost is opened anew when it is needed
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
@@ -97,6 +98,9 @@ type Result struct {
 	FirstByte Quantity `json:"first_byte,omitzero"` // of workload crr: from the write of the request to the first byte back
 	Close     Quantity `json:"close,omitzero"`      // of workload crr: from the last byte, and our FIN, to the peer's FIN
 
+	// The first 1,000 times the client learned that something is wrong, from the measure phase's beginning to the drain's end.
+	Troubles []Trouble `json:"troubles,omitempty"`
+
 	Interval  int64      `json:"interval_ns"` // 100 ms, or longer where there would be more than 600
 	Intervals []Interval `json:"intervals"`
 
@@ -131,6 +135,12 @@ type Interval struct {
 	Completed int64  `json:"completed"`
 	P50       *int64 `json:"p50_ns"`
 	P99       *int64 `json:"p99_ns"`
+}
+
+// Trouble is a moment in which the client learned that something is wrong.
+type Trouble struct {
+	At   int64  `json:"at_ns"` // since the measure phase began
+	Kind string `json:"kind"`  // a key of Errors, or "request: timed out"
 }
 
 // EngineUse is where the engines' time went in the measure phase, summed over threads.

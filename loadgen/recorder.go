@@ -1,7 +1,9 @@
 package loadgen
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
@@ -57,11 +59,29 @@ type recorder struct {
 	interval  int64
 	intervals []*hdr.Histogram
 
+	troubles []trouble // the first of them
+
 	samples []Sample
 	dropped int64 // samples beyond the bound
 
 	put [128]ended
 	n   int
+}
+
+// trouble is a Trouble before it is told; kind errorKinds is a request that timed out.
+type trouble struct {
+	at   int64
+	kind errorKind
+}
+
+// TroublesMax is how many Troubles a Result holds.
+const TroublesMax = 1000
+
+// trouble notes that something was wrong at a time.
+func (r *recorder) trouble(at int64, kind errorKind) {
+	if at >= r.w.Measure && len(r.troubles) < cap(r.troubles) {
+		r.troubles = append(r.troubles, trouble{at - r.w.Measure, kind})
+	}
 }
 
 // ended is a request and when its reply was complete.
@@ -78,6 +98,7 @@ func newRecorder(w Window, samples int) *recorder {
 	for range (length + r.interval - 1) / r.interval {
 		r.intervals = append(r.intervals, hdr.New(1000, longest, 2))
 	}
+	r.troubles = make([]trouble, 0, TroublesMax)
 	if samples > 0 {
 		r.samples = make([]Sample, 0, samples)
 	}
@@ -135,6 +156,9 @@ func (r *recorder) wrote(q *request) {
 
 // giveUp is called for a request that will have no valid reply; now − intended is what is known of its response time.
 func (r *recorder) giveUp(q *request, now int64, o outcome) {
+	if o == timedOut {
+		r.trouble(now, errorKinds)
+	}
 	if !r.counts(q) {
 		return
 	}
@@ -190,6 +214,7 @@ func (r *recorder) merge(o *recorder) error {
 	r.duplicated += o.duplicated
 	r.reordered += o.reordered
 	r.inside += o.inside
+	r.troubles = append(r.troubles, o.troubles...)
 	r.samples = append(r.samples, o.samples...)
 	r.dropped += o.dropped
 	return nil
@@ -212,6 +237,14 @@ func (r *recorder) result() (Result, error) {
 		if n > 0 {
 			res.Errors[errorNames[k]] = n
 		}
+	}
+	slices.SortFunc(r.troubles, func(a, b trouble) int { return cmp.Compare(a.at, b.at) })
+	for _, t := range r.troubles[:min(len(r.troubles), TroublesMax)] {
+		kind := requestTimeout
+		if t.kind < errorKinds {
+			kind = errorNames[t.kind]
+		}
+		res.Troubles = append(res.Troubles, Trouble{t.at, kind})
 	}
 	for _, h := range r.intervals {
 		res.Intervals = append(res.Intervals, Interval{Completed: h.TotalCount(), P50: stats.Percentile(h, .5), P99: stats.Percentile(h, .99)})

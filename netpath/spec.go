@@ -225,9 +225,6 @@ func (s Spec) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // String is canonical: the name of a preset that is the same, else all that is set.
 func (s Spec) String() string {
-	if s.IsZero() {
-		return none
-	}
 	for _, p := range Presets {
 		if p.Spec == s {
 			return p.Name
@@ -269,6 +266,8 @@ func (s Spec) Long() string {
 	switch {
 	case len(parts) > 0:
 		return strings.Join(parts, ",")
+	case s.IsZero():
+		return none
 	case s.Backend == Link:
 		return still
 	}

@@ -19,6 +19,7 @@ func TestExamples(t *testing.T) {
 		"models":                    {19, 19 * 6 * 700 * time.Millisecond, "target=epoll connections=64"},
 		"rate":                      {12, 12 * 6 * 2200 * time.Millisecond, "target=epoll rate=10k arrivals=poisson"},
 		"variants":                  {4, 4 * 6 * 1200 * time.Millisecond, "connections=256 variant=new"},
+		"path":                      {6, 6 * 6 * 3000 * time.Millisecond, "path=delay=20ms,rate=100mbit client.SO_RCVBUF=1MiB"},
 		"own-server":                {8, 8 * 10 * 1200 * time.Millisecond, "target=epoll client.TCP_NODELAY=on write=split"},
 		"python/tcpserver":          {6, 6 * 6 * 700 * time.Millisecond, "workload=crr connections=8 variant=blocking"},
 		"python/threadingtcpserver": {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=32 variant=thread"},

@@ -115,7 +115,7 @@ var Knobs = []Knob{
 		Fields: func(s *Spec) []Text { return []Text{&s.Path} }},
 	{Name: "fault", Default: none, Values: faults, Open: true, Commas: true,
 		Help:   "what befalls the path, at times since the measure phase began, with a semicolon between several: blackout@1s+500ms, stall@1s+200ms, loss:5%@1s+500ms, reset@1s",
-		Fields: func(s *Spec) []Text { return []Text{&s.Faults} }},
+		Fields: func(s *Spec) []Text { return []Text{(*befalls)(s)} }},
 	{Name: "connect_timeout", Default: "3s",
 		Help:   "how long a connection may take to be made",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.ConnectTimeout} }},

@@ -162,6 +162,17 @@ func (b onOff) MarshalText() ([]byte, error) {
 	return []byte("off"), nil
 }
 
+// befalls is the faults of a Spec as levels write them. A client that loses connections by them opens new ones.
+type befalls Spec
+
+func (b *befalls) UnmarshalText(text []byte) error {
+	err := b.Faults.UnmarshalText(text)
+	b.Load.Reopen = len(b.Faults) > 0
+	return err
+}
+
+func (b *befalls) MarshalText() ([]byte, error) { return b.Faults.MarshalText() }
+
 // orDefault is a count of at least 1 as levels write it: "default" is 0.
 type orDefault unit.Count
 

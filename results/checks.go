@@ -27,6 +27,9 @@ const (
 	stealShare    = 0.01  // of one CPU
 	foreignShare  = 0.10  // of one CPU
 	hiccupShare   = 0.01  // of one CPU: as much of the tail as p99 is made of
+	pathLateShare = 0.10  // of the path's delay, at p99, …
+	pathLateLeast = 1e6   // … but at least so many nanoseconds
+	pathBusy      = 0.95  // of a CPU
 	hiccupShare10 = 0.001 // the same for p99.9
 )
 
@@ -53,6 +56,9 @@ var Checks = []Check{
 	{Code: "foreign_cpu", Doc: "other processes used the machine", Test: foreignCPU, Disturbs: true},
 	{Code: "hiccups", Doc: "the machine stood still", Test: hiccups, Disturbs: true},
 	{Code: "clock_source", Doc: "reading the clock takes a system call", Test: clockSource},
+	{Code: "path_late", Doc: "the emulated path delivered frames later than it should", Test: pathLate, Disturbs: true},
+	{Code: "path_saturated", Doc: "the emulated path was the bottleneck itself, or lost frames of its own accord", Test: pathSaturated},
+	{Code: "fault", Doc: "what a fault did: time until it was noticed, false alarms, replies lost", Test: befell},
 	{Code: "errors", Doc: "requests failed", Test: failures},
 	{Code: "timed_out", Doc: "requests timed out: percentiles are lower bounds from there on", Test: timedOut},
 	{Code: "unfinished", Doc: "requests were never answered: percentiles are lower bounds from there on", Test: unfinished},

@@ -36,7 +36,8 @@ type Metrics struct {
 	Handled Handled `json:"handled,omitzero"` // zero: the server is not ours
 	Machine Machine `json:"machine"`
 
-	Path    netpath.Evidence `json:"path,omitzero"`     // zero: there was none
+	Path    netpath.Evidence `json:"path,omitzero"` // zero: there was none
+	Faults  []Aftermath      `json:"faults,omitempty"`
 	Sysctls netpath.Sysctls  `json:"sysctls,omitempty"` // that were asked, as they read then
 
 	Validity []Doubt `json:"validity"`

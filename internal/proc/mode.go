@@ -97,9 +97,9 @@ func (r refusal) because() string {
 	case !r.mode.User:
 		return "CAP_SYS_ADMIN is missing"
 	case is("/proc/sys/kernel/unprivileged_userns_clone", "0"):
-		return "kernel.unprivileged_userns_clone is 0"
+		return "kernel.unprivileged_userns_clone is 0: root can set it to 1 with sysctl -w"
 	case is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
-		return "kernel.apparmor_restrict_unprivileged_userns is 1"
+		return "kernel.apparmor_restrict_unprivileged_userns is 1: root can set it to 0 with sysctl -w, or give this program an AppArmor profile that allows userns"
 	case seccompActive():
 		return "a seccomp filter is active, Seccomp: 2 in /proc/self/status; allow it by a profile or with --cap-add SYS_ADMIN"
 	case r.mode.Map && os.Geteuid() == 0:
@@ -127,7 +127,7 @@ func limitReached(m mode) string {
 		text, err := os.ReadFile("/proc/sys/user/" + name)
 		value := strings.TrimSpace(string(text))
 		if err == nil && value == "0" {
-			return "user." + name + " is 0"
+			return "user." + name + " is 0: root can raise it with sysctl -w"
 		}
 		maybe = append(maybe, "user."+name+"="+value)
 	}
