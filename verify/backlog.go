@@ -39,7 +39,7 @@ var backlog = Test{
 func backlogTrials() (trials []Trial) {
 	for _, n := range backlogs {
 		trials = append(trials, Trial{Duration: 50 * time.Millisecond, Knobs: []string{"target=accept-none", fmt.Sprintf("backlog=%d", n),
-			fmt.Sprintf("connections=%d", n+overflow), "connect_timeout=300ms", "request_timeout=100ms"}})
+			fmt.Sprintf("connections=%d", n+overflow), "connect_timeout=200ms", "request_timeout=100ms"}})
 	}
 	return trials
 }

@@ -16,8 +16,7 @@ const (
 
 // pings are round trip times of paths, and how long each is measured.
 var pings = []struct{ rtt, length time.Duration }{
-	{time.Millisecond, 200 * time.Millisecond}, {5 * time.Millisecond, 300 * time.Millisecond},
-	{20 * time.Millisecond, 500 * time.Millisecond}, {100 * time.Millisecond, 800 * time.Millisecond},
+	{time.Millisecond, 200 * time.Millisecond}, {20 * time.Millisecond, 300 * time.Millisecond}, {100 * time.Millisecond, 600 * time.Millisecond},
 }
 
 var delay = Test{
@@ -113,9 +112,9 @@ var losses = Test{
 	Quick:     true,
 	Counts:    true,
 	Trials: []Trial{
-		{Duration: 500 * time.Millisecond, Seed: 7, Knobs: lossy},
-		{Duration: 500 * time.Millisecond, Seed: 7, Knobs: lossy},
-		{Duration: 500 * time.Millisecond, Seed: 8, Knobs: lossy},
+		{Duration: 400 * time.Millisecond, Seed: 7, Knobs: lossy},
+		{Duration: 400 * time.Millisecond, Seed: 7, Knobs: lossy},
+		{Duration: 400 * time.Millisecond, Seed: 8, Knobs: lossy},
 		{Duration: 500 * time.Millisecond, Knobs: fields("target=udp connections=1 pipeline=64 rate=2k arrivals=constant request_timeout=100ms path=delay=2ms,down.duplicate=5%,down.reorder=3%")},
 	},
 	Judge: func(r []*results.Record) (lines []Line) {
@@ -124,7 +123,7 @@ var losses = Test{
 			up, down := &m.Path.Up, &m.Path.Down
 			n := float64(m.Sent)
 			lines = append(lines,
-				same(name+"offered", m.Offered, 1000),
+				same(name+"offered", m.Offered, 800),
 				same(name+"frames up", up.Frames, m.Sent),
 				same(name+"requests that the server took", m.Handled.Requests, up.Frames-up.Lost),
 				same(name+"frames down", down.Frames, m.Handled.Requests),
@@ -161,7 +160,6 @@ var pathFaults = Test{
 	Formula: "a stall of S in T: the share of response times above x is (S − x)/T; a blackout of S loses rate × S requests; " +
 		"a reset ends every connection",
 	Reference: "as coordinated-omission; RFC 9293, 3.5.2 (reset)",
-	Quick:     true,
 	Trials: []Trial{
 		{Duration: period, Knobs: fields("target=udp connections=300 rate=1k arrivals=constant path=delay=1ms fault=stall@400ms+200ms")},
 		{Duration: 500 * time.Millisecond, Knobs: fields("target=udp connections=300 rate=1k arrivals=constant request_timeout=100ms path=delay=1ms fault=blackout@200ms+100ms")},
@@ -169,14 +167,14 @@ var pathFaults = Test{
 	},
 	Judge: func(r []*results.Record) []Line {
 		stall, dark, reset := r[0].Metrics, r[1].Metrics, r[2].Metrics
-		return append(triangle(r[0], "response", 0),
+		return append(triangle(r[0], "response", .005),
 			same("stall: offered", stall.Offered, 1000),
 			same("stall: completed", stall.Completed, 1000),
 			within("blackout: timed out", "", float64(dark.TimedOut), 100, 97, 104),
-			same("blackout: frames dropped", dark.Path.Up.FaultDrops+dark.Path.Down.FaultDrops, dark.TimedOut),
+			same("blackout: frames dropped in all", dark.Path.Up.FaultDrops+dark.Path.Down.FaultDrops, dark.TimedOut),
 			same("blackout: completed", dark.Completed, 500-dark.TimedOut),
 			same("reset: connections lost", reset.Errors["reset"], 8),
-			within("reset: completed, until then", "", float64(reset.Completed), 300, 290, 303),
-			same("reset: accounting", reset.Completed+reset.Failed+reset.TimedOut+reset.Unfinished, 500))
+			within("reset: failed, one of each connection", "", float64(reset.Failed), 8, 1, 200),
+			same("reset: completed", reset.Completed, 500-reset.Failed))
 	},
 }

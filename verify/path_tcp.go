@@ -55,7 +55,7 @@ func streamUp(more string) []string {
 // records1000 are the knobs of many small requests under way over one connection, each of which tells how old it is when
 // it arrives: its service time is from when the socket took it to its reply.
 func records1000(more string) []string {
-	return fields("target=epoll connections=1 pipeline=1024 write=writev request=1000 reply=16 request_timeout=60s path=delay=10ms,rate=10mbit,queue=1514000 " + more)
+	return fields("target=epoll connections=1 pipeline=1024 write=writev server.TCP_NODELAY=on request=1000 reply=16 request_timeout=60s path=delay=10ms,rate=10mbit,queue=1514000 " + more)
 }
 
 var bufferbloat = Test{

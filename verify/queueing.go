@@ -148,9 +148,9 @@ var bursts = Test{
 	Reference: "arithmetic",
 	Quick:     true,
 	Trials: []Trial{
-		{Duration: time.Second, Knobs: fields("target=epoll connections=5 service_time=sleep:10ms rate=50 arrivals=burst:5")},
-		{Duration: time.Second, Knobs: fields("target=epoll connections=1 service_time=sleep:10ms rate=50 arrivals=burst:5")},
-		{Duration: time.Second, Knobs: fields("target=epoll connections=1 service_time=sleep:10ms rate=50 arrivals=burst:5 pipeline=5 TCP_NODELAY=on")},
+		{Duration: 800 * time.Millisecond, Knobs: fields("target=epoll connections=5 service_time=sleep:10ms rate=50 arrivals=burst:5")},
+		{Duration: 800 * time.Millisecond, Knobs: fields("target=epoll connections=1 service_time=sleep:10ms rate=50 arrivals=burst:5")},
+		{Duration: 800 * time.Millisecond, Knobs: fields("target=epoll connections=1 service_time=sleep:10ms rate=50 arrivals=burst:5 pipeline=5 TCP_NODELAY=on")},
 	},
 	Judge: func(r []*results.Record) (lines []Line) {
 		const ms = 1e6
@@ -162,7 +162,7 @@ var bursts = Test{
 		for i, name := range names {
 			m := r[i].Metrics
 			lines = append(lines,
-				same(name+"offered", m.Offered, 50),
+				same(name+"offered", m.Offered, 40),
 				near(name+"shortest response", float64(m.Response.Min), 10*ms),
 				near(name+"response p50", number(m.Response.P50), 30*ms),
 				near(name+"response p90", number(m.Response.P90), 50*ms),
@@ -170,7 +170,7 @@ var bursts = Test{
 				near(name+"the server's service p50", number(m.Handled.Service.P50), 10*ms),
 				near(name+"the server's service p90", number(m.Handled.Service.P90), 10*ms),
 				near(name+"the server's mean service", m.Handled.Service.Mean, 10*ms),
-				same(name+"services timed by the server", m.Handled.Service.Count, 50),
+				same(name+"services timed by the server", m.Handled.Service.Count, 40),
 				atMost(name+"lateness p50", "ns", number(m.Lateness.P50), .5*ms))
 			for k := 1; k < 5; k++ {
 				x := time.Duration(10*k+5) * time.Millisecond
@@ -204,7 +204,7 @@ var littlesLaw = Test{
 	Trials: []Trial{
 		{Warmup: 100 * time.Millisecond, Duration: 700 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms"}},
 		{Warmup: 100 * time.Millisecond, Duration: 700 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms", "think=10ms"}},
-		{Warmup: 100 * time.Millisecond, Duration: 500 * time.Millisecond, Knobs: []string{"target=pool", "workers=4", "connections=4", "service_time=sleep:2ms", "workload=crr"}},
+		{Warmup: 100 * time.Millisecond, Duration: 300 * time.Millisecond, Knobs: []string{"target=pool", "workers=4", "connections=4", "service_time=sleep:2ms", "workload=crr"}},
 	},
 	Judge: func(r []*results.Record) []Line {
 		const ms = 1e6

@@ -80,7 +80,7 @@ func TestQueueing(t *testing.T) {
 					took[s.ID] = s.Ended - s.Began
 					busy += took[s.ID]
 				}
-				var measured, at, service []float64
+				var measured, at, works []float64
 				var ways []int64
 				until := int64(0) // when the last of those before was answered
 				for _, q := range client {
@@ -88,7 +88,7 @@ func TestQueueing(t *testing.T) {
 						t.Fatalf("the server says nothing of request %d", q.ID)
 					}
 					measured = append(measured, float64(q.Done-q.Intended))
-					at, service = append(at, float64(q.Intended)), append(service, float64(took[q.ID]))
+					at, works = append(at, float64(q.Intended)), append(works, float64(took[q.ID]))
 					if q.Intended >= until {
 						ways = append(ways, q.Done-q.Intended-took[q.ID])
 					}
@@ -97,8 +97,8 @@ func TestQueueing(t *testing.T) {
 				slices.Sort(ways)
 				way := ways[len(ways)/2]
 				what := fmt.Sprintf("%s, service %s, utilisation %.2f, %d requests, %d µs of way", model.target, service, float64(busy)/float64(length), len(client), way/1e3)
-				agree(t, what+", by the server's own time", measured, lindley(at, service, 0), .95, math.Inf(1))
-				agree(t, what+", with the way", measured, lindley(at, service, float64(way)), 0, 1.15)
+				agree(t, what+", by the server's own time", measured, lindley(at, works, 0), .95, math.Inf(1))
+				agree(t, what+", with the way", measured, lindley(at, works, float64(way)), 0, 1.15)
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func TestAll(t *testing.T) {
 		}
 	}
 	t.Logf("the quick set takes %v, all take %v, and what drains take", quick, full)
-	if quick > 23*time.Second || full > 4*time.Minute {
+	if quick > 21*time.Second || full > 4*time.Minute {
 		t.Errorf("the quick set takes %v, all take %v", quick, full)
 	}
 	if _, err := Find([]string{"nagel"}, false); err == nil || !strings.Contains(err.Error(), "did you mean nagle?") {

@@ -17,7 +17,7 @@ import (
 
 // How long trials that were disturbed may be run again for, in all.
 const (
-	quickPatience = 7 * time.Second
+	quickPatience = 3 * time.Second
 	fullPatience  = 2 * time.Minute
 )
 
