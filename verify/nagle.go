@@ -33,7 +33,7 @@ var nagle = Test{
 	Formula:   nagleHolds,
 	Reference: nagleRefs,
 	Quick:     true,
-	Trials:    nagleTrials(Trial{Warmup: 50 * time.Millisecond, Duration: 250 * time.Millisecond, Knobs: fields("target=epoll connections=8")}),
+	Trials:    nagleTrials(Trial{Warmup: 50 * time.Millisecond, Duration: 200 * time.Millisecond, Knobs: fields("target=epoll connections=8")}),
 	Judge:     func(r []*results.Record) []Line { return judgeNagle(r, 0) },
 }
 

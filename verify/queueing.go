@@ -202,8 +202,8 @@ var littlesLaw = Test{
 	Reference: "Little 1961",
 	Quick:     true,
 	Trials: []Trial{
-		{Warmup: 100 * time.Millisecond, Duration: 700 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms"}},
-		{Warmup: 100 * time.Millisecond, Duration: 700 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms", "think=10ms"}},
+		{Warmup: 100 * time.Millisecond, Duration: 500 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms"}},
+		{Warmup: 100 * time.Millisecond, Duration: 500 * time.Millisecond, Knobs: []string{"target=thread", "connections=16", "service_time=sleep:5ms", "think=10ms"}},
 		{Warmup: 100 * time.Millisecond, Duration: 300 * time.Millisecond, Knobs: []string{"target=pool", "workers=4", "connections=4", "service_time=sleep:2ms", "workload=crr"}},
 	},
 	Judge: func(r []*results.Record) []Line {

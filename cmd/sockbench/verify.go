@@ -17,7 +17,7 @@ import (
 
 // How long trials that were disturbed may be run again for, in all.
 const (
-	quickPatience = 3 * time.Second
+	quickPatience = 2500 * time.Millisecond
 	fullPatience  = 2 * time.Minute
 )
 
