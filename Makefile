@@ -18,7 +18,7 @@ lint:
 ci: ## all that continuous integration does
 	.ci/run
 
-bench: ## the table of benchmarks/README.md, measured anew: about twenty minutes on a quiet machine
+bench: ## the table of benchmarks/README.md, measured anew: about forty minutes on a quiet machine
 	cd benchmarks && go run . -update
 
 clean:

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -112,32 +113,44 @@ type server struct {
 	pid  int
 }
 
-// serving starts the C echo server, calls f with it, and ends it.
-func (b *bench) serving(ctx context.Context, f func(server) error) error {
-	const limit = 60 * time.Second
-	c := child{argv: []string{b.echo, strconv.Itoa(int(limit / time.Second))}, cpu: serverCPU, realTime: b.realTime, limit: limit}
+// serverLimit is how long a server may live.
+const serverLimit = 60 * time.Second
+
+// peer is the command of one of the servers in peers.
+func peer(program string) []string {
+	return []string{program, strconv.Itoa(int(serverLimit / time.Second))}
+}
+
+// serving starts a server that prints its port, or an address that ends with it, calls f with it, and ends it.
+func (b *bench) serving(ctx context.Context, argv []string, f func(server) error) error {
+	c := child{argv: argv, cpu: serverCPU, realTime: b.realTime, limit: serverLimit}
 	cmd, cancel := c.command(ctx)
 	defer cancel()
-	in, err := cmd.StdinPipe()
-	if err != nil {
+	if _, err := cmd.StdinPipe(); err != nil { // it ends with this process, and a peer with it
 		return err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	if err := c.start(cmd); err != nil {
-		return fmt.Errorf("start the echo server: %w", err)
+		return fmt.Errorf("start %s: %w", argv[0], err)
 	}
-	port, err := bufio.NewReader(out).ReadString('\n')
+	address, err := bufio.NewReader(out).ReadString('\n')
 	if err == nil {
-		err = f(server{strings.TrimSpace(port), cmd.Process.Pid})
+		err = f(server{strings.TrimSpace(address[strings.LastIndexByte(address, ':')+1:]), cmd.Process.Pid})
 	} else if err == io.EOF {
-		err = fmt.Errorf("the echo server did not start")
+		err = errors.New("it did not start")
 	}
-	in.Close() // which ends it
-	if ended := cmd.Wait(); err == nil && ended != nil {
-		err = fmt.Errorf("the echo server: %w", ended)
+	cmd.Process.Signal(unix.SIGTERM) // which cannot fail before it is waited for
+	ended := cmd.Wait()
+	if err == nil && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != unix.SIGTERM {
+		err = ended
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("server %s: %w\n%s", argv[0], err, said.Bytes())
+	}
+	return nil
 }

@@ -91,7 +91,7 @@ func TestWindow(t *testing.T) {
 			}
 			done <- err
 		}()
-		cost, err := window(t.Context(), 1, os.Getpid(), cat.Process.Pid)
+		cost, err := window(t.Context(), 1, duration, os.Getpid(), cat.Process.Pid)
 		cancel()
 		if err := errors.Join(<-done, requests.Close(), cat.Wait()); err != nil {
 			t.Fatal(err)

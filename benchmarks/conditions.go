@@ -38,7 +38,7 @@ func conditions(seed uint64, realTime bool) []string {
 		fmt.Sprintf("Idle regime: cpuidle governor %s, guest_halt_poll_ns %s; only P4, P5, P7 and P8 run with keep-awake loops. sched_autogroup_enabled %s.",
 			read("/sys/devices/system/cpu/cpuidle/current_governor"), read("/sys/module/haltpoll/parameters/guest_halt_poll_ns"),
 			read("/proc/sys/kernel/sched_autogroup_enabled")),
-		fmt.Sprintf("Server on CPU %d, client on CPU %d; P1, P2, P3 and P10 in %s; uid %d; seed of the order in pairs %d; load average when it began %s.",
+		fmt.Sprintf("Server on CPU %d, client on CPU %d; P1, P2, P3, P6 and P10 in %s; uid %d; seed of the order in pairs %d; load average when it began %s.",
 			serverCPU, clientCPU, class, os.Getuid(), seed, read("/proc/loadavg")),
 	}
 }

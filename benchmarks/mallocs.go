@@ -32,7 +32,7 @@ func mallocs(ctx context.Context, b *bench) ([]figure, error) {
 	others := foreignCPU()
 	for range 12 {
 		var one counted
-		err := b.serving(ctx, func(s server) error {
+		err := b.serving(ctx, peer(b.echo), func(s server) error {
 			argv := []string{b.self, countMode, "tcp://127.0.0.1:" + s.port}
 			out, err := child{argv: argv, cpu: clientCPU, realTime: b.realTime, limit: 15 * time.Second}.output(ctx)
 			if err != nil {

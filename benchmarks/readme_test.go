@@ -121,14 +121,23 @@ func verdictOf(t *testing.T, cells []string, l limit) string {
 }
 
 func TestReadmeSaysWhatWasMeasuredWhere(t *testing.T) {
-	text := readme(t)[1]
-	for _, want := range []string{
-		`(?m)^Measured \d+ [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC at commit [0-9a-f]{12}\.$`,
-		`(?m)^- Machine: .+, \d+ CPUs, Linux .+, go1\.`,
-		`(?m)^- Server on CPU 0, client on CPU 1; .+ seed of the order in pairs \d+; load average when it began `,
-	} {
-		if !regexp.MustCompile(want).MatchString(text) {
-			t.Errorf("nothing in the figures matches %s", want)
+	text := strings.Trim(readme(t)[1], "\n") + "\n"
+	a := parse(text)
+	if again := a.String(); again != text {
+		t.Errorf("an update would make this of figures that stay:\n%s", again)
+	}
+	for _, g := range goals {
+		in := a.part(g.code).in
+		if want := regexp.MustCompile(`^Measured \d+ [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC at commit [0-9a-f]{12}$`); !want.MatchString(in.title) {
+			t.Errorf("%s: %q does not match %s", g.code, in.title, want)
+		}
+		for _, want := range []string{
+			`(?m)^- Machine: .+, \d+ CPUs, Linux .+, go1\.`,
+			`(?m)^- Server on CPU 0, client on CPU 1; .+ seed of the order in pairs \d+; load average when it began `,
+		} {
+			if !regexp.MustCompile(want).MatchString(in.conditions) {
+				t.Errorf("%s: nothing in its conditions matches %s", g.code, want)
+			}
 		}
 	}
 }

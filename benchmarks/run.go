@@ -27,14 +27,22 @@ type record struct {
 			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
+		Failed      int            `json:"failed"`
+		TimedOut    int            `json:"timed_out"`
+		Errors      map[string]int `json:"errors"`
 		Connections struct {
 			Attained     int `json:"attained"`
+			Served       int `json:"served"`
 			MinCompleted int `json:"min_completed"`
 		} `json:"connections"`
 		Client struct {
 			cpu
 			MaxRSS float64 `json:"max_rss_bytes"`
+			PSS    float64 `json:"pss_bytes"`
 		} `json:"client"`
+		Server struct {
+			PSS float64 `json:"pss_bytes"`
+		} `json:"server"`
 		Machine struct {
 			Regime  string  `json:"regime"`
 			Foreign float64 `json:"foreign_cpu_ns"`
@@ -42,8 +50,8 @@ type record struct {
 	} `json:"metrics"`
 }
 
-// runTrials has sockbench run blocks trials of one cell, and returns the command and the records.
-func (b *bench) runTrials(ctx context.Context, name string, ordinary bool, blocks int, warmup, duration time.Duration, knobs ...string) (string, []record, error) {
+// runTrials has sockbench run blocks trials of each cell, and returns the command and the records.
+func (b *bench) runTrials(ctx context.Context, name, target string, ordinary bool, blocks int, warmup, duration time.Duration, knobs ...string) (string, []record, error) {
 	home := filepath.Join(b.dir, name)
 	if err := os.Mkdir(home, 0o755); err != nil {
 		return "", nil, err
@@ -53,12 +61,12 @@ func (b *bench) runTrials(ctx context.Context, name string, ordinary bool, block
 			return "", nil, err
 		}
 	}
-	argv := append([]string{b.sockbench, "run", "--target", "epoll", "--cpus", fmt.Sprintf("server=%d;client=%d", serverCPU, clientCPU)}, knobs...)
+	argv := append([]string{b.sockbench, "run", "--target", target, "--cpus", fmt.Sprintf("server=%d;client=%d", serverCPU, clientCPU)}, knobs...)
 	argv = append(argv, "--blocks", strconv.Itoa(blocks), "--warmup", warmup.String(), "--duration", duration.String())
 	typed := shown(argv)
 	argv = append(argv, "--quiet", "--out", filepath.Join(home, "run"))
-	// A disturbed trial is run again, at most twice.
-	limit := 10*time.Second + 3*time.Duration(blocks)*(warmup+duration+time.Second)
+	// A disturbed trial is run again, at most twice; thousands of connections to as many threads take seconds to make.
+	limit := 10*time.Second + 3*time.Duration(blocks)*(warmup+duration+5*time.Second)
 	if _, err := (child{argv: argv, dir: home, cpu: anyCPU, ordinary: ordinary, limit: limit}).output(ctx); err != nil {
 		return "", nil, err
 	}
@@ -123,7 +131,7 @@ func cheapLateness(ctx context.Context, b *bench) ([]figure, error) {
 // lateness runs one cell of P4 or P5: p50, p99, and the client's share of a CPU.
 func (b *bench) lateness(ctx context.Context, name string, ordinary bool, knobs ...string) ([]figure, error) {
 	load := append([]string{"--rate", "10k", "--arrivals", "poisson", "--connections", "50", "--keep-awake", "on"}, knobs...)
-	typed, records, err := b.runTrials(ctx, name, ordinary, openTrials, 200*time.Millisecond, time.Second, load...)
+	typed, records, err := b.runTrials(ctx, name, "epoll", ordinary, openTrials, 200*time.Millisecond, time.Second, load...)
 	if err != nil {
 		return nil, err
 	}
@@ -177,43 +185,10 @@ func extra(records []record, connections string, phases time.Duration) (cost []f
 // trialCost is P8: what a trial takes beside its warm-up and measure phase.
 func trialCost(ctx context.Context, b *bench) ([]figure, error) {
 	const warmup, duration = 10 * time.Millisecond, 50 * time.Millisecond
-	typed, records, err := b.runTrials(ctx, "trials", false, 51, warmup, duration, "--connections", "16")
+	typed, records, err := b.runTrials(ctx, "trials", "epoll", false, 51, warmup, duration, "--connections", "16")
 	if err != nil {
 		return nil, err
 	}
 	return []figure{{got: median(extra(records, "", warmup+duration)), how: []string{typed}, foreign: foreign(records),
 		note: regimes(records) + "; between the starts of successive trials"}}, nil
-}
-
-// manyConnections is P7: whether thousands of connections are set up soon, all served, and cheap in memory.
-func manyConnections(ctx context.Context, b *bench) ([]figure, error) {
-	const few, many = 8, 8000
-	const blocks, warmup, duration = 12, 300 * time.Millisecond, time.Second
-	typed, records, err := b.runTrials(ctx, "many", false, blocks, warmup, duration, "--connections", fmt.Sprintf("%d,%d", few, many))
-	if err != nil {
-		return nil, err
-	}
-	at := map[int][]record{}
-	for _, n := range []int{few, many} {
-		at[n] = counting(slices.DeleteFunc(slices.Clone(records), func(r record) bool { return r.Cell["connections"] != strconv.Itoa(n) }))
-		if len(at[n]) != blocks {
-			return nil, fmt.Errorf("%d of %d trials with %d connections", len(at[n]), blocks, n)
-		}
-	}
-	var fewest, memory []float64
-	for i, r := range at[many] {
-		m := r.Metrics
-		if m.Connections.Attained != many {
-			return nil, fmt.Errorf("%d of %d connections were made", m.Connections.Attained, many)
-		}
-		fewest = append(fewest, float64(m.Connections.MinCompleted))
-		memory = append(memory, (m.Client.MaxRSS-at[few][i].Metrics.Client.MaxRSS)/(many-few))
-	}
-	var figures []figure
-	for _, values := range [][]float64{fewest, extra(records, strconv.Itoa(many), warmup+duration), memory} {
-		figures = append(figures, figure{got: median(values), how: []string{typed}, foreign: foreign(records),
-			note: fmt.Sprintf("%s; of %d trials with %d connections each had its neighbour with %d; in one of them a connection completed only %.0f",
-				regimes(records), blocks, many, few, slices.Min(fewest))})
-	}
-	return figures, nil
 }

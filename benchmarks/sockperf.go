@@ -27,7 +27,7 @@ func sockperfCost(ctx context.Context, b *bench) ([]figure, error) {
 	serve := func(port string) []string { return []string{program, "server", "--tcp", "-i", "127.0.0.1", "-p", port} }
 	f, err := b.compare(ctx, "sockperf", min(b.pairs, enoughPairs), [2]arm{b.telling("ours", ours),
 		{"sockperf", shown(theirs("PORT")), func(ctx context.Context) (float64, error) { return b.sockperf(ctx, serve, theirs) }}})
-	f.how = append(f.how, "against", shown([]string{b.echo, "60"}), "and", shown(serve("PORT")))
+	f.how = append(f.how, "against", shown(peer(b.echo)), "and", shown(serve("PORT")))
 	return []figure{f}, err
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // figure is what was measured for a claim.
@@ -74,50 +72,4 @@ func nanoseconds(v float64) string {
 		}
 	}
 	return strconv.FormatFloat(v, 'f', 0, 64) + " ns"
-}
-
-// table is the outcome of a whole run.
-type table struct {
-	commit     string
-	rows       []row
-	conditions []string
-}
-
-func (t table) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s at commit %s.\n\n", time.Now().UTC().Format("2 January 2006, 15:04 UTC"), t.commit)
-	b.WriteString("| goal | what | limit | measured | 95 % interval | n | | others' CPU |\n|---|---|---:|---:|---:|---:|---|---:|\n")
-	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.code, r.what, strings.Join(r.cells(), " | "))
-	}
-	b.WriteString("\n")
-	for _, c := range t.conditions {
-		fmt.Fprintf(&b, "- %s\n", c)
-	}
-	b.WriteString("\nThe commands:\n\n")
-	seen := map[string]bool{}
-	for _, r := range t.rows {
-		line := fmt.Sprintf("- %s: %s", r.code, strings.Join(r.how, " "))
-		if r.how != nil && !seen[line] {
-			seen[line] = true
-			fmt.Fprintf(&b, "%s (%s)\n", line, r.note)
-		}
-	}
-	return b.String()
-}
-
-// marker stands before and after what rewrite replaces.
-const marker = "<!-- generated -->\n"
-
-// rewrite puts text between the two markers of the file at path.
-func rewrite(path, text string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	parts := strings.Split(string(old), marker)
-	if len(parts) != 3 {
-		return fmt.Errorf("%s has %d lines %q, not 2", path, len(parts)-1, strings.TrimSpace(marker))
-	}
-	return os.WriteFile(path, []byte(parts[0]+marker+"\n"+text+"\n"+marker+parts[2]), 0o644)
 }

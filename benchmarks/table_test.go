@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -39,33 +37,5 @@ func TestCells(t *testing.T) {
 	missing := row{"P0", c, figure{spoilt: "no such thing"}}
 	if got, want := strings.Join(missing.cells(), " | "), "≤ 1.5 µs | – | – | 0 | not measured: no such thing | –"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestRewrite(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "README.md")
-	before, after := "above\n\n", "\nbelow\n"
-	for _, text := range []string{"one\n", "two\n"} {
-		if text == "one\n" {
-			if err := os.WriteFile(path, []byte(before+marker+marker+after), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := rewrite(path, text); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := before + marker + "\n" + text + "\n" + marker + after; string(got) != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	if err := os.WriteFile(path, []byte(marker), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := rewrite(path, "x"); err == nil || !strings.Contains(err.Error(), "not 2") {
-		t.Errorf("one marker: error %v", err)
 	}
 }

@@ -11,14 +11,16 @@ import (
 // tools are the programs under measurement, in a folder that goes when the benchmarks are over and that every user
 // may read.
 type tools struct {
-	dir                                    string
-	sockbench, cClient, echo, fortio, self string
+	dir                                                     string
+	sockbench, self                                         string
+	cClient, echo, threadEcho, netEcho, netpollEcho, fortio string
 }
 
 // build makes them, from the folder of the benchmarks.
 func build(ctx context.Context, dir string) (tools, error) {
-	t := tools{dir: dir, sockbench: filepath.Join(dir, "sockbench"), cClient: filepath.Join(dir, "epoll_client"), echo: filepath.Join(dir, "epoll_echo"),
-		fortio: filepath.Join(dir, "fortio")}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	t := tools{dir: dir, sockbench: at("sockbench"), cClient: at("epoll_client"), echo: at("epoll_echo"), threadEcho: at("thread_echo"),
+		netEcho: at("net_echo"), netpollEcho: at("netpoll_echo"), fortio: at("fortio")}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return t, err
 	}
@@ -31,8 +33,11 @@ func build(ctx context.Context, dir string) (tools, error) {
 		argv []string
 	}{
 		{"..", []string{"go", "build", "-o", t.sockbench, "./cmd/sockbench"}},
-		{"peers", []string{"gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", t.cClient, "epoll_client.c"}},
-		{"peers", []string{"gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", t.echo, "epoll_echo.c"}},
+		{"peers", inC(t.cClient)},
+		{"peers", inC(t.echo)},
+		{"peers", inC(t.threadEcho)},
+		{"peers", []string{"go", "build", "-o", t.netEcho, "./net_echo"}},
+		{"peers", []string{"go", "build", "-o", t.netpollEcho, "./netpoll_echo"}},
 		{"peers", []string{"go", "build", "-o", t.fortio, "fortio.org/fortio"}},
 	} {
 		cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
@@ -42,4 +47,9 @@ func build(ctx context.Context, dir string) (tools, error) {
 		}
 	}
 	return t, nil
+}
+
+// inC builds a peer from its one file.
+func inC(program string) []string {
+	return []string{"gcc", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror", "-o", program, filepath.Base(program) + ".c"}
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/sockbench/sockbench/internal/proc"
 )
 
-// moment is what can be seen of a client and of the echo server from outside.
+// moment is what can be seen of a closed loop from outside.
 type moment struct {
-	used   time.Duration // CPU time of the client
-	echoed int64         // requests, by the bytes that the server wrote
+	used     time.Duration // CPU time of the process that is looked at
+	requests int64         // by the bytes that the other one wrote
 }
 
 // look sees both within 200 µs, or tries again: what lies between two moments is to be the same time for both.
-func look(client, server int) (moment, error) {
+func look(worker, writer int) (moment, error) {
 	for range 100 {
 		at := time.Now()
-		user, system := proc.CPUOf(client)
-		bytes, err := written(server)
+		user, system := proc.CPUOf(worker)
+		bytes, err := written(writer)
 		if err != nil {
 			return moment{}, err
 		}
@@ -55,55 +55,62 @@ func written(pid int) (int64, error) {
 // begun is how many requests of each connection tell that a load is under way: fortio makes one before.
 const begun = 5
 
-// window waits until a closed loop is under way and warm, and returns what a request cost the client in the second that
-// follows.
-func window(ctx context.Context, connections, client, server int) (float64, error) {
+// window waits until a closed loop is under way and warm, and returns what a request cost one side, the worker, while it
+// lasts; the other, the writer, is the one whose writes are counted.
+func window(ctx context.Context, connections int, lasts time.Duration, worker, writer int) (float64, error) {
 	var first, last, after moment
 	var err error
-	for first.echoed < int64(begun*connections) && err == nil {
-		first, err = wait(ctx, 5*time.Millisecond, client, server)
+	for first.requests < int64(begun*connections) && err == nil {
+		first, err = wait(ctx, 5*time.Millisecond, worker, writer)
 	}
 	if err == nil {
-		first, err = wait(ctx, warmup, client, server)
+		first, err = wait(ctx, warmup, worker, writer)
 	}
 	if err == nil {
-		last, err = wait(ctx, duration, client, server)
+		last, err = wait(ctx, lasts, worker, writer)
 	}
 	// More must come than was under way: the load went on. A machine that is not quiet may stop it for a while.
-	for tries := 0; after.echoed <= last.echoed+int64(connections) && err == nil; tries++ {
-		if after, err = wait(ctx, 5*time.Millisecond, client, server); err == nil && tries == 100 {
+	for tries := 0; after.requests <= last.requests+int64(connections) && err == nil; tries++ {
+		if after, err = wait(ctx, 5*time.Millisecond, worker, writer); err == nil && tries == 100 {
 			err = errors.New("the load ended before the time in which it was watched")
 		}
 	}
-	return float64(last.used-first.used) / float64(last.echoed-first.echoed), err
+	return float64(last.used-first.used) / float64(last.requests-first.requests), err
 }
 
 // wait looks after a time.
-func wait(ctx context.Context, d time.Duration, client, server int) (moment, error) {
+func wait(ctx context.Context, d time.Duration, worker, writer int) (moment, error) {
 	select {
 	case <-ctx.Done():
 		return moment{}, context.Cause(ctx)
 	case <-time.After(d):
-		return look(client, server)
+		return look(worker, writer)
 	}
 }
 
-// watched is an arm whose client is looked at from outside, for one second of its load; check reads what it printed.
-func (b *bench) watched(name string, connections int, argv command, check func(out []byte) error) arm {
-	return arm{name, shown(argv("PORT")), func(ctx context.Context) (cost float64, err error) {
-		err = b.serving(ctx, func(s server) error {
-			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-			defer cancel()
-			out, _, err := b.client(argv(s.port)).run(ctx, func(pid int) (err error) {
-				cost, err = window(ctx, connections, pid, s.pid)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return check(out)
+// watch runs a client with a fresh server and has see look at both from outside meanwhile; check reads what the client printed.
+func (b *bench) watch(ctx context.Context, serve []string, load command, see func(ctx context.Context, client, server int) (float64, error), check func(out []byte) error) (cost float64, err error) {
+	err = b.serving(ctx, serve, func(s server) error {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		out, _, err := b.client(load(s.port)).run(ctx, func(pid int) (err error) {
+			cost, err = see(ctx, pid, s.pid)
+			return err
 		})
-		return cost, err
+		if err != nil {
+			return err
+		}
+		return check(out)
+	})
+	return cost, err
+}
+
+// watched is an arm whose client is looked at from outside, for one second of its load.
+func (b *bench) watched(name string, connections int, argv command, check func(out []byte) error) arm {
+	return arm{name, shown(argv("PORT")), func(ctx context.Context) (float64, error) {
+		return b.watch(ctx, peer(b.echo), argv, func(ctx context.Context, client, server int) (float64, error) {
+			return window(ctx, connections, duration, client, server)
+		}, check)
 	}}
 }
 
@@ -123,7 +130,7 @@ func fortioCost(ctx context.Context, b *bench) (figures []figure, err error) {
 		if err != nil {
 			return nil, err
 		}
-		f.how = append(f.how, "against", shown([]string{b.echo, "60"}))
+		f.how = append(f.how, "against", shown(peer(b.echo)))
 		figures = append(figures, f)
 	}
 	return figures, nil

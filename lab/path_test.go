@@ -140,11 +140,11 @@ func TestPathFaults(t *testing.T) {
 	if took, want := time.Duration(*a.First), timeout+30*time.Millisecond+380*time.Millisecond; took < want-30*time.Millisecond || took > want+250*time.Millisecond {
 		t.Errorf("a dead path was noticed after %v, want %v or a little more", took, want)
 	}
-	if a.FalseAlarms != 0 || a.LostShare < .95 {
+	if a.FalseAlarms != 0 || a.Lost < .95*a.Expected {
 		t.Errorf("%+v", a)
 	}
 	m, a = fault("blackout@500ms+300ms", "client.TCP_USER_TIMEOUT", "600ms")
-	if a.Noticed != 0 || len(m.Errors) != 0 || a.LostShare < .1 || a.LostShare > .5 {
+	if a.Noticed != 0 || len(m.Errors) != 0 || a.Lost < .1*a.Expected || a.Lost > .5*a.Expected {
 		t.Errorf("a blackout of 300 ms: %+v, %v", a, m.Errors)
 	}
 	m, a = fault("stall@500ms+400ms", "request_timeout", "200ms")
@@ -152,7 +152,7 @@ func TestPathFaults(t *testing.T) {
 		t.Errorf("a stall of 400 ms with a request timeout of 200 ms: %+v, %d timed out", a, m.TimedOut)
 	}
 	m, a = fault("reset@1s")
-	if m.Errors["reset"] != 4 || a.Noticed != 4 || *a.First > int64(100*time.Millisecond) || m.Path.Up.Resets+m.Path.Down.Resets != 4 || a.LostShare > .2 {
+	if m.Errors["reset"] != 4 || a.Noticed != 4 || *a.First > int64(100*time.Millisecond) || m.Path.Up.Resets+m.Path.Down.Resets != 4 || a.Lost > .2*a.Expected {
 		t.Errorf("a reset: %+v, %v, %+v", a, m.Errors, m.Path)
 	}
 }

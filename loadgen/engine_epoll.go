@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/raw"
 )
 
 var epollKind = EngineKind{
@@ -120,7 +122,7 @@ func (m *epoll) handle(k int) (stopped bool) {
 	if what&^unix.EPOLLOUT == 0 || m.conns[i].fd < 0 {
 		return false
 	}
-	n, errno := read(m.conns[i].fd, m.in)
+	n, errno := raw.Read(int(m.conns[i].fd), m.in)
 	switch {
 	case errno == unix.EAGAIN, errno == unix.EINTR:
 	case errno == 0 && (n > 0 || m.flows != nil):
@@ -149,7 +151,7 @@ func (m *epoll) send(i int32) {
 	if !m.lay(i, &m.frame) {
 		return
 	}
-	if n, errno := write(c.fd, m.frame.Next(m.buf)); errno == 0 {
+	if n, errno := raw.Write(int(c.fd), m.frame.Next(m.buf)); errno == 0 {
 		m.sent += int64(n)
 		m.frame.Wrote(n)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/raw"
 	"github.com/sockbench/sockbench/wire"
 )
 
@@ -45,7 +46,7 @@ func (o *output) several(i int32) bool {
 	if n == 0 {
 		return false
 	}
-	took, errno := write(c.fd, b)
+	took, errno := raw.Write(int(c.fd), b)
 	switch errno {
 	case 0:
 	case unix.EAGAIN, unix.EINTR:
@@ -75,7 +76,7 @@ func (o *output) write(i int32, f *wire.Frame) bool {
 		var n int
 		var errno syscall.Errno
 		if a, b := o.manner.pieces(f, o.buf); b == nil {
-			n, errno = write(c.fd, a)
+			n, errno = raw.Write(int(c.fd), a)
 		} else {
 			n, errno = writev(c.fd, a, b)
 		}

@@ -22,6 +22,7 @@ var Metrics = []Metric{
 	{"server_queue_mean", "ns"}, {"server_service_mean", "ns"}, {"messages_per_read", "1"}, {"reads_per_message", "1"},
 	{"client_cpu_per_request", "ns"}, {"server_cpu_per_request", "ns"},
 	{"errors", "share"},
+	{"time_to_detect", "ns"}, {"false_alarms", "1"}, {"replies_lost", "share"},
 	{"goodput", "B/s"},
 }
 

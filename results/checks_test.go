@@ -4,8 +4,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
@@ -34,6 +36,15 @@ func took(conns, counted, arrived int64) func(*Record) {
 	}
 }
 
+// linked is a path of that delay whose p99 of lateness is so many nanoseconds.
+func linked(late int64, delay time.Duration, e netpath.Evidence) func(*Record) {
+	return func(r *Record) {
+		r.Spec.Path.Up.Delay = unit.Duration(delay)
+		e.Backend, e.Lateness = netpath.Link, loadgen.Quantity{Count: 1000, P99: &late}
+		r.Metrics.Path = e
+	}
+}
+
 // cases are every check at its threshold: has is just beyond it, hasNot just on it.
 var cases = []struct {
 	code        string
@@ -42,6 +53,15 @@ var cases = []struct {
 	verdict     Verdict
 	evidence    string
 }{
+	{"path_late", false, linked(1_000_001, 5*time.Millisecond, netpath.Evidence{}), linked(1_000_000, 5*time.Millisecond, netpath.Evidence{}), Fail, "1.00ms"},
+	{"path_late", false, linked(5_000_001, 50*time.Millisecond, netpath.Evidence{}), linked(5_000_000, 50*time.Millisecond, netpath.Evidence{}), Fail, "5.00ms"},
+	{"path_saturated", false, linked(0, 0, netpath.Evidence{Busy: .951}), linked(0, 0, netpath.Evidence{Busy: .95}), Fail, "name a rate"},
+	{"path_saturated", false, linked(0, 0, netpath.Evidence{Missed: 1}), linked(0, 0, netpath.Evidence{}), Fail, "1 frames it did not take"},
+	{"path_saturated", false, linked(0, 0, netpath.Evidence{Overflow: 2}), nil, Fail, "2 frames it had no room"},
+	{"path_saturated", false, linked(0, 0, netpath.Evidence{Refused: 3}), nil, Fail, "3 frames the kernel"},
+	{"fault", false, func(r *Record) {
+		r.Metrics.Faults = []Aftermath{{Fault: "stall@1s+1s", Noticed: 2, First: ptr(2e6), FalseAlarms: 2, Expected: 200, Lost: 50}}
+	}, nil, Note, "first noticed after 2.00ms, 2 times in all, false alarms: the path came back by itself; 25.0% of the replies lost"},
 	{"target_died", false, func(r *Record) { r.Metrics.Server.Died = "signal: killed" }, nil, Fail, "signal: killed"},
 	{"target_died", false, func(r *Record) { r.Metrics.Client.Died = "exit status 2" }, nil, Fail, "load process"},
 	{"throttled", false, func(r *Record) { r.Metrics.Machine.Throttled = 1 }, nil, Fail, "1ns"},

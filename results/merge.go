@@ -26,6 +26,7 @@ func merge(records []*Record) (*Metrics, error) {
 		addSide(&m.Via, &r.Metrics.Via)
 		addMachine(&m.Machine, &r.Metrics.Machine)
 	}
+	m.Faults = mergeAftermaths(records)
 	m.Ratios()
 	m.Throughput = inside * 1e9 / m.window()
 	for _, q := range quantities {

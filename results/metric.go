@@ -48,6 +48,9 @@ var All = []Metric{
 		Get: measured(func(m *Metrics) (float64, bool) {
 			return float64(m.Failed+m.TimedOut+m.Unfinished) / float64(max(m.Offered, 1)), m.Offered > 0
 		})},
+	{Name: "time_to_detect", Unit: "ns", Lower: true, Doc: "from when a fault of the path began to when the client first learned that something is wrong", Get: measured(detection)},
+	{Name: "false_alarms", Unit: "1", Lower: true, Doc: "times the client gave up on a path that came back by itself, in a trial", Get: measured(falseAlarms)},
+	{Name: "replies_lost", Unit: "share", Lower: true, Doc: "replies that did not come after faults ÷ those that would have come at the pace from before", Get: measured(repliesLost)},
 	{Name: "goodput", Unit: "B/s", Doc: "bytes sent and received inside the measure phase, whole messages or not, per second; of workload stream-up those that arrived",
 		Get: func(r *Record) (float64, bool) {
 			if r.Metrics == nil || r.Metrics.Duration <= 0 {

@@ -199,8 +199,8 @@ func TestMetrics(t *testing.T) {
 	if m, _ := FindMetric("server_cpu_per_request"); m.Text(&r) != "–" {
 		t.Error("a server nobody measured has CPU per request")
 	}
-	if len(All) != 19 {
-		t.Errorf("%d metrics, the contract names 18, and via_cpu_per_request is the 19th", len(All))
+	if len(All) != 22 {
+		t.Errorf("%d metrics, the contract names 18; via_cpu_per_request and three about faults make 22", len(All))
 	}
 }
 

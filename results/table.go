@@ -22,10 +22,27 @@ type column struct {
 	priority        int
 }
 
-// shown are the metrics of the run table; that of what stands between client and server is left out where nothing does.
+// shown are the metrics of the run table; those of what stands between client and server, and of faults, are left out where there are none.
 var shown = []column{
 	{"throughput", "req/s", 1}, {"p50", "p50", 1}, {"p90", "p90", 5}, {"p99", "p99", 1}, {"p999", "p99.9", 4},
 	{"server_cpu_per_request", "srv cpu", 1}, {"via_cpu_per_request", "via cpu", 1}, {"client_cpu_per_request", "cli cpu", 5}, {"errors", "errors", 3},
+	{"time_to_detect", "detected", 1}, {"false_alarms", "false alarms", 1}, {"replies_lost", "lost", 1},
+}
+
+// idle says whether no cell has anything to say in a column, which then is left out.
+func (c column) idle(cells []CellSummary) bool {
+	return !slices.ContainsFunc(cells, func(s CellSummary) bool {
+		if s.Merged == nil {
+			return false
+		}
+		switch c.metric {
+		case "via_cpu_per_request":
+			return s.Merged.Metrics.Via.cpu() > 0
+		case "time_to_detect", "false_alarms", "replies_lost":
+			return len(s.Merged.Metrics.Faults) > 0
+		}
+		return true
+	})
 }
 
 // columns are the plan's factors as the table shows them: what it groups by comes first.
@@ -64,10 +81,7 @@ func Table(p *plan.Plan, cells []CellSummary) (t term.Table, legend []string) {
 		}
 		t.Columns = append(t.Columns, c)
 	}
-	show := shown[:]
-	if !slices.ContainsFunc(cells, func(s CellSummary) bool { return s.Merged != nil && s.Merged.Metrics.Via.cpu() > 0 }) {
-		show = slices.DeleteFunc(slices.Clone(shown), func(s column) bool { return s.metric == "via_cpu_per_request" })
-	}
+	show := slices.DeleteFunc(slices.Clone(shown), func(s column) bool { return s.idle(cells) })
 	for _, s := range show {
 		t.Columns = append(t.Columns, term.Column{Name: s.heading, Right: true, Priority: s.priority})
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/clock"
+	"github.com/sockbench/sockbench/internal/raw"
 )
 
 const (
@@ -230,7 +231,7 @@ func (m *loop) ready(c *polled) {
 
 // read feeds the session one read, and says whether it did.
 func (m *loop) read(c *polled) bool {
-	n, err := unix.Read(c.fd, m.buf)
+	n, err := raw.Read(c.fd, m.buf)
 	switch {
 	case n > 0:
 		c.empty = n < len(m.buf)
@@ -257,12 +258,12 @@ func (m *loop) write(c *polled) bool {
 		if len(out) == 0 {
 			return m.written(c)
 		}
-		n, err := unix.Write(c.fd, out)
+		n, err := raw.Write(c.fd, out)
 		if err == unix.EAGAIN {
 			full = true
 			break
 		}
-		if err == nil {
+		if err == 0 {
 			c.Wrote(n)
 		} else if err != unix.EINTR {
 			m.end(c)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/raw"
 )
 
 var nonblockingEntry = Entry{
@@ -99,7 +101,7 @@ func (m *nonblocking) turn(c *polled) bool {
 		return true // run looks after it
 	}
 	if len(c.Out()) == 0 {
-		n, err := unix.Read(c.fd, m.buf)
+		n, err := raw.Read(c.fd, m.buf)
 		if n <= 0 { // while draining an idle connection ends
 			return err == unix.EINTR || err == unix.EAGAIN && !m.draining
 		}
@@ -111,11 +113,11 @@ func (m *nonblocking) turn(c *polled) bool {
 		if len(out) == 0 {
 			break
 		}
-		n, err := unix.Write(c.fd, out)
+		n, err := raw.Write(c.fd, out)
 		if err == unix.EAGAIN {
 			return true
 		}
-		if err == nil {
+		if err == 0 {
 			c.Wrote(n)
 		} else if err != unix.EINTR {
 			return false

@@ -172,9 +172,21 @@ var pathFaults = Test{
 			same("stall: completed", stall.Completed, 1000),
 			within("blackout: timed out", "", float64(dark.TimedOut), 100, 97, 104),
 			same("blackout: frames dropped in all", dark.Path.Up.FaultDrops+dark.Path.Down.FaultDrops, dark.TimedOut),
+			same("blackout: noticed", int64(noticed(dark).Noticed), dark.TimedOut),
+			same("blackout: false alarms, since the path came back", int64(noticed(dark).FalseAlarms), dark.TimedOut),
+			within("blackout: first noticed", "ns", number(noticed(dark).First), 100e6, 95e6, 110e6),
+			within("blackout: replies lost of those that would have come", "", noticed(dark).Lost, 100, 90, 110),
 			same("blackout: completed", dark.Completed, 500-dark.TimedOut),
 			same("reset: connections lost", reset.Errors["reset"], 8),
 			within("reset: failed, one of each connection", "", float64(reset.Failed), 8, 1, 200),
 			same("reset: completed", reset.Completed, 500-reset.Failed))
 	},
+}
+
+// noticed is what the record says of its only fault.
+func noticed(m *results.Metrics) (a results.Aftermath) {
+	if len(m.Faults) == 1 {
+		a = m.Faults[0]
+	}
+	return a
 }

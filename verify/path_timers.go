@@ -10,6 +10,9 @@ import (
 // many is how many requests are due at one instant in the tests of timers: each is a sample.
 const many = 20
 
+// idle is how long after the path has died the next requests are due.
+const idle = 250e6
+
 // dead is a load of two bursts, before and after the path has died.
 func dead(more string) []string {
 	return fields(fmt.Sprintf("connections=%d rate=%d arrivals=burst:%d request_timeout=30s fault=blackout@250ms %s", many, 2*many, many, more))
@@ -54,6 +57,8 @@ func ended(name string, r *results.Record, expected, low, high float64) []Line {
 		same(name+": failed after", m.Failed, many),
 		within(name+": p90, which is one of those that failed", "ns", number(m.Response.P90), expected, low, high),
 		within(name+": longest", "ns", float64(m.Response.Max), expected, low, high),
+		same(name+": times that the client learned of it", noticed(m).Noticed, many),
+		within(name+": first learned", "ns", number(noticed(m).First), expected+idle, low+idle, high+idle),
 	}
 }
 

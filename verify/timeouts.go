@@ -15,7 +15,8 @@ var timeouts = Test{
 	Quick:     true,
 	Counts:    true,
 	Trials: []Trial{{Duration: 500 * time.Millisecond,
-		Knobs: []string{"target=sink", "connections=64", "rate=200", "arrivals=constant", "request_timeout=100ms"}}},
+		Knobs: fields("target=sink connections=64 rate=200 arrivals=constant request_timeout=100ms")},
+		{Duration: 300 * time.Millisecond, Knobs: fields("target=thread connections=8 service_time=sleep:150ms rate=20 arrivals=constant request_timeout=100ms")}},
 	Judge: func(r []*results.Record) []Line {
 		m := r[0].Metrics
 		share := 0.0
@@ -38,6 +39,8 @@ var timeouts = Test{
 			same("completed", m.Completed, 0),
 			about("column errors", "share", share, 1, 0),
 			within("throughput", "1/s", m.Throughput, 0, 0, 0),
+			same("of a server that takes 150 ms: timed out", r[1].Metrics.TimedOut, 6),
+			within("of a server that takes 150 ms: replies that came late, while others were awaited", "", float64(r[1].Metrics.Late), 4, 3, 5),
 		}
 	},
 }
@@ -79,15 +82,16 @@ var receiveTimeout = Test{
 	Judge: func(r []*results.Record) (lines []Line) {
 		for i, asked := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond} {
 			m := r[i].Metrics
-			got, name := asked, asked.String()+": "
+			got, sockets, name := asked, 0, asked.String()+": "
 			for _, a := range m.Client.Applied {
 				if d, err := time.ParseDuration(a.Got); err == nil && a.Option == "SO_RCVTIMEO" {
-					got = d
+					got, sockets = d, a.Sockets
 				}
 			}
 			const ms = 1e6
 			lines = append(lines,
 				within(name+"reads back", "ns", float64(got), float64(asked), float64(asked), float64(asked)+10*ms),
+				same(name+"sockets that read so", sockets, 16),
 				same(name+"reads that timed out", m.Errors["read: timed out"], 16),
 				same(name+"failed", m.Failed, 16),
 				within(name+"shortest response", "ns", float64(m.Response.Min), float64(got), float64(got), float64(got)+10*ms),
