@@ -95,8 +95,8 @@ var resources = Test{
 	Judge: func(r []*results.Record) []Line {
 		thread, prefork := r[0].Metrics.Server, r[1].Metrics.Server
 		return []Line{
-			within("thread: threads", "", float64(thread.Threads), 65, 65, 65+25),
-			within("thread: open files", "", float64(thread.Files), 65, 65, 65+25),
+			within("thread: threads", "", float64(thread.Threads), 65, 65, 65+60),
+			within("thread: open files", "", float64(thread.Files), 65, 65, 65+60),
 			same("thread: processes", thread.Processes, 1),
 			within("thread: Pss", "B", float64(thread.PSS), float64(thread.MaxRSS), 1<<20, float64(thread.MaxRSS)),
 			same("prefork: processes", prefork.Processes, 5),
