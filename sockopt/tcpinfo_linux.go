@@ -49,10 +49,10 @@ var tcpFields = [...]struct {
 	{"bytes_retrans", unsafe.Offsetof(layout.Bytes_retrans), 8, true},
 	{"bytes_received", unsafe.Offsetof(layout.Bytes_received), 8, true},
 	{"busy_us", unsafe.Offsetof(layout.Busy_time), 8, true},
-	{"rwnd_limited_us", unsafe.Offsetof(layout.Rwnd_limited), 8, true},
-	{"sndbuf_limited_us", unsafe.Offsetof(layout.Sndbuf_limited), 8, true},
 	{"snd_wscale", unsafe.Offsetof(layout.Options) + 1, lowHalf, false},
 	{"rcv_wscale", unsafe.Offsetof(layout.Options) + 1, highHalf, false},
+	{"rwnd_limited_us", unsafe.Offsetof(layout.Rwnd_limited), 8, true},
+	{"sndbuf_limited_us", unsafe.Offsetof(layout.Sndbuf_limited), 8, true},
 }
 
 // Sizes of what is half a byte, which the bit fields of little-endian machines begin with the low one of.

@@ -38,14 +38,11 @@ var accounting = Test{
 // offered in the measure phase. depth requests are under way on each of n connections at one time.
 func flow(r *results.Record, n, depth, held, request, reply int64) []Line {
 	m, h := r.Metrics, &r.Metrics.Handled
-	var inIntervals, open int64
+	var inIntervals int64
 	for _, i := range m.Intervals {
 		inIntervals += i.Completed
 	}
 	under := n * depth
-	if r.Spec.Load.OpenLoop() {
-		open = under
-	}
 	client, server := m.Client.TCP, m.Server.TCP
 	return []Line{
 		same("offered, by how they ended", m.Completed+m.Failed+m.TimedOut+m.Unfinished, m.Offered),
@@ -64,8 +61,8 @@ func flow(r *results.Record, n, depth, held, request, reply int64) []Line {
 		same("bytes the server's TCP sent", server["bytes_sent"]-server["bytes_retrans"], m.Completed*reply),
 		// The kernel counts a FIN as a byte received.
 		within("bytes the server's TCP received", "", float64(server["bytes_received"]), float64(m.Offered*request), float64(m.Offered*request), float64(m.Offered*request+n+held)),
-		// At the end of the measure phase some may be due and not yet written, or read and not yet complete.
-		within("bytes the client wrote in the measure phase", "", float64(m.SentBytes), float64(m.Offered*request), float64((m.Offered-under-open)*request), float64(m.Offered*request)),
+		// At the end of the measure phase some are due and perhaps not yet written, or read and not yet complete.
+		within("bytes the client wrote in the measure phase", "", float64(m.SentBytes), float64(m.Offered*request), float64((m.Offered-m.BacklogEnd)*request), float64(m.Offered*request)),
 		within("bytes the client read in the measure phase", "", float64(m.RecvBytes), float64(m.Replies*reply), float64(m.Replies*reply), float64((m.Replies+under)*reply)),
 		about("throughput × length", "", m.Throughput*float64(m.Duration)/1e9, float64(m.Replies), 1e-9),
 		same("length of the measure phase in ns", m.Duration, int64(r.Spec.Load.Duration)),

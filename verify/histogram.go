@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -42,16 +41,6 @@ func atRank(all []hdr.Bar, total int64, p float64) (b hdr.Bar) {
 		}
 	}
 	return b
-}
-
-// quantile is the middle of the bar at that rank; NaN where there is no histogram.
-func quantile(r *results.Record, name string, p float64) float64 {
-	all, total := bars(r, name)
-	if total == 0 {
-		return math.NaN()
-	}
-	b := atRank(all, total, p)
-	return float64(b.From+b.To) / 2
 }
 
 var percentiles = Test{

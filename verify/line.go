@@ -75,6 +75,9 @@ func number(v *int64) float64 {
 	return float64(*v)
 }
 
+// tooShort says that a time is less than it may be, for which no disturbance is an excuse: it makes times longer.
+func (l *Line) tooShort() bool { return l.Unit == "ns" && l.Measured < l.Low }
+
 // show writes a value of the line.
 func (l *Line) show(n Number) string {
 	switch v := float64(n); {

@@ -40,7 +40,7 @@ func TestAll(t *testing.T) {
 		}
 	}
 	t.Logf("the quick set takes %v, all take %v, and what drains take", quick, full)
-	if quick > 21*time.Second || full > 4*time.Minute {
+	if quick > 23*time.Second || full > 4*time.Minute {
 		t.Errorf("the quick set takes %v, all take %v", quick, full)
 	}
 	if _, err := Find([]string{"nagel"}, false); err == nil || !strings.Contains(err.Error(), "did you mean nagle?") {
@@ -98,7 +98,7 @@ func TestLines(t *testing.T) {
 		{within("n", "share", .5, .4, .3, .5), Pass, "30.0% to 50.0%"},
 		{within("n", "1/s", 2999, 4000, 3000, 5000), Fail, "3.00k1/s to 5.00k1/s"},
 		{atMost("n", "ns", 5, 4), Fail, "0 to 4ns"},
-		{within("n", "ns", number(nil), 1, math.Inf(-1), math.Inf(1)), Fail, "∞ to ∞"},
+		{within("n", "ns", number(nil), 1, 0, 2), Fail, "0 to 2ns"},
 	} {
 		if c.l.Verdict != c.verdict || c.l.Tolerance() != c.tolerance {
 			t.Errorf("%+v: %s, want %s %s", c.l, c.l.Tolerance(), c.verdict, c.tolerance)
@@ -138,7 +138,7 @@ func TestReport(t *testing.T) {
 				t.Errorf("%s does not say %q: %s", name, s, b.String())
 			}
 		}
-		if drawn := strings.Contains(b.String(), "██████████████┃") && strings.Contains(b.String(), "█··············┃"); drawn != (name != "text") {
+		if drawn := strings.Contains(b.String(), "██████████████┃") && strings.Contains(b.String(), "█·············┃"); drawn != (name != "text") {
 			t.Errorf("%s: theory drawn %v: %s", name, drawn, b.String())
 		}
 	}
