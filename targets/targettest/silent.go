@@ -53,6 +53,9 @@ func silentOptions(t *testing.T, e *targets.Entry) {
 	}
 	c := dial(t, srv)
 	if !e.Deaf {
+		eventually(t, patience, func() (bool, string) {
+			return srv.(interface{ Accepted() int64 }).Accepted() > 0, "the connection is not accepted"
+		})
 		o, _ := sockopt.Find("SO_RCVBUF")
 		if got, err := o.Get(accepted(t, srv, c)); got != "32KiB" || err != nil {
 			t.Errorf("SO_RCVBUF of an accepted socket is %s (%v), want 32KiB", got, err)
