@@ -22,7 +22,8 @@ var rooms = map[string]string{
 	"lab":           "unit results/stats netpath targets loadgen plan results",
 	"tuner":         "plan results results/stats",
 	"playbook":      "plan results results/stats tuner",
-	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner playbook",
+	"verify":        "unit loadgen plan results lab",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results lab tuner playbook verify",
 
 	"targets/targettest": "unit sockopt wire targets",
 }

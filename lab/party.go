@@ -138,7 +138,7 @@ func (p *party) settle(ctx context.Context, entry *targets.Entry, s plan.Spec) e
 	if serves := entry.Serves(s.Target); serves > 0 {
 		n = min(n, serves)
 	}
-	if w, err := loadgen.FindWorkload(s.Load.Workload); entry.Foreign || entry.Datagrams || err != nil || w.Brief {
+	if w, err := loadgen.FindWorkload(s.Load.Workload); entry.Foreign || entry.Datagrams || entry.Deaf || err != nil || w.Brief {
 		return err
 	}
 	if err := p.send(Message{Settle: n}); err != nil {

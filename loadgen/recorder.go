@@ -7,6 +7,7 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/sockbench/sockbench/internal/mutation"
 	"github.com/sockbench/sockbench/results/stats"
 )
 
@@ -133,6 +134,9 @@ func (r *recorder) settle() {
 		r.offered++
 		r.outcomes[completed]++
 		r.wrote(q)
+		if mutation.On("actual-send") {
+			q.intended = q.wrote
+		}
 		r.response.Record(now - q.intended)
 		r.service.Record(now - q.wrote)
 		r.sample(q, now, completed)
@@ -143,6 +147,9 @@ func (r *recorder) settle() {
 // wrote counts a request that was written, whatever came of it.
 func (r *recorder) wrote(q *request) {
 	r.sent++
+	if mutation.On("hidden-lateness") {
+		q.taken = q.wrote
+	}
 	r.wait.Record(q.taken - q.intended)
 	r.late.Record(q.wrote - q.taken)
 }
@@ -162,6 +169,9 @@ func (r *recorder) giveUp(q *request, now int64, o outcome) {
 		r.wrote(q)
 	case o == timedOut:
 		r.notSent++
+	}
+	if o == timedOut && mutation.On("dropped-timeouts") {
+		return
 	}
 	r.response.RecordAge(now - q.intended)
 	r.sample(q, now, o)
@@ -212,6 +222,9 @@ func (r *recorder) merge(o *recorder) error {
 
 // result is the recorder's part of a Result.
 func (r *recorder) result() (Result, error) {
+	if mutation.On("counted-drain") {
+		r.inside = r.outcomes[completed]
+	}
 	res := Result{
 		Offered: r.offered, Completed: r.outcomes[completed], Failed: r.outcomes[failed], TimedOut: r.outcomes[timedOut], Unfinished: r.outcomes[unfinished],
 		Scheduled: r.offered, Sent: r.sent, NotSent: r.notSent, Late: r.lateRepl, Duplicated: r.duplicated, Reordered: r.reordered,

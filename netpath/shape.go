@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/sockbench/sockbench/internal/mutation"
 	"github.com/sockbench/sockbench/results/stats"
 )
 
@@ -46,6 +47,9 @@ func newShaper(s Spec, d Dir, seed, stream uint64) *shaper {
 		delay: int64(d.Delay), jitter: int64(d.Jitter), room: float64(s.Room(d)),
 		loss: float64(d.Loss), reorder: float64(d.Reorder), duplicate: float64(d.Duplicate),
 		draws: rand.New(rand.NewPCG(seed, stream)), stats: DirStats{Room: int64(s.Room(d))}, waited: stats.NewLatency(),
+	}
+	if mutation.On("half-delay") {
+		sh.delay /= 2
 	}
 	if d.Rate > 0 {
 		sh.nsPerByte = 8e9 / float64(d.Rate)

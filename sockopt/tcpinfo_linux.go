@@ -49,9 +49,17 @@ var tcpFields = [...]struct {
 	{"bytes_retrans", unsafe.Offsetof(layout.Bytes_retrans), 8, true},
 	{"bytes_received", unsafe.Offsetof(layout.Bytes_received), 8, true},
 	{"busy_us", unsafe.Offsetof(layout.Busy_time), 8, true},
+	{"snd_wscale", unsafe.Offsetof(layout.Options) + 1, lowHalf, false},
+	{"rcv_wscale", unsafe.Offsetof(layout.Options) + 1, highHalf, false},
 	{"rwnd_limited_us", unsafe.Offsetof(layout.Rwnd_limited), 8, true},
 	{"sndbuf_limited_us", unsafe.Offsetof(layout.Sndbuf_limited), 8, true},
 }
+
+// Sizes of what is half a byte, which the bit fields of little-endian machines begin with the low one of.
+const (
+	lowHalf  = 1
+	highHalf = 2
+)
 
 // worstBy are the fields by which one connection is worse than another, first things first.
 var worstBy = [2]int{8, 0}
@@ -62,10 +70,16 @@ func (t *TCPInfo) field(i int) (int64, bool) {
 	if int(f.offset+f.size) > t.Len {
 		return 0, false
 	}
-	if f.size == 8 {
-		return int64(binary.NativeEndian.Uint64(t.raw[f.offset:])), true
+	switch at := t.raw[f.offset:]; f.size {
+	case lowHalf:
+		return int64(at[0] & 15), true
+	case highHalf:
+		return int64(at[0] >> 4), true
+	case 8:
+		return int64(binary.NativeEndian.Uint64(at)), true
+	default:
+		return int64(binary.NativeEndian.Uint32(at)), true
 	}
-	return int64(binary.NativeEndian.Uint32(t.raw[f.offset:])), true
 }
 
 // at is field with absent as -1, which compares below everything measured.

@@ -19,6 +19,9 @@ var All = []Entry{
 	udpEntry,
 	udpBatchEntry,
 	naiveEntry,
+	sinkEntry,
+	sourceEntry,
+	acceptNoneEntry,
 	addrEntry,
 	execEntry,
 }

@@ -103,6 +103,8 @@ type Entry struct {
 	Busy      bool                                        // it takes a whole CPU also when there is nothing to do
 	Datagrams bool                                        // each request and each reply is a datagram: it is on udp
 	Teaching  bool                                        // its replies are wrong by design: it is no part of "all"
+	Silent    bool                                        // of Teaching: it answers no request
+	Deaf      bool                                        // of Silent: it accepts no connection
 	Foreign   bool                                        // exec, addr: the server is not ours; no server options, no record of what it did
 	Check     func() error                                // why it cannot work on this machine; nil: it works everywhere
 	Honest    func(i Inspection, s Spec, conns int) error // whether a process with that many idle connections does what Doc says

@@ -21,6 +21,7 @@ import (
 // Exit codes, which scripts use.
 const (
 	exitFine        = 0
+	exitWrong       = 1 // what was measured is not what theory says
 	exitUsage       = 2
 	exitEnvironment = 4
 	exitInterrupted = 130
@@ -92,6 +93,7 @@ result what could not be trusted.`,
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
   sockbench playbook sticky-packets
+  sockbench verify --quick
   sockbench scan localhost --ports 1-10000`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -103,7 +105,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", explain(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), playbookCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

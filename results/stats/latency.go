@@ -6,6 +6,8 @@ import (
 	"math"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/sockbench/sockbench/internal/mutation"
 )
 
 // Range of what a histogram tells apart: 1 ns to 60 s, three digits.
@@ -49,6 +51,9 @@ func (l *Latency) Record(v int64) {
 	if v > Longest || v < 0 {
 		l.clipped++
 		v = max(0, min(v, Longest))
+	}
+	if mutation.On("shifted-histogram") {
+		v += v / 10
 	}
 	if err := l.hist.RecordValue(v); err != nil {
 		l.clipped++ // out of range is excluded above; a count that is lost all the same must show

@@ -196,7 +196,9 @@ func cancels(t *testing.T, e *targets.Entry) {
 	}
 	c := dial(t, srv)
 	c.ask(1)
-	c.replies(1)
+	if !e.Silent {
+		c.replies(1)
+	}
 	cancel()
 	if !e.Datagrams {
 		c.gone()

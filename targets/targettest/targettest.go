@@ -27,8 +27,11 @@ func Run(t *testing.T, name string) {
 		testenv.Skip(t, name, err.Error())
 	}
 	cases := streams
-	if e.Datagrams {
+	switch {
+	case e.Datagrams:
 		cases = datagrams
+	case e.Silent:
+		cases = silent
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -61,6 +64,11 @@ var streams = []check{
 	{"Cancel", cancels, false}, {"Threads", threads, false},
 	{"KernelDefaults", kernelDefaults, false}, {"Options", options, true}, {"IdleTimeout", idleTimeout, false},
 	{"FixedPort", fixedPort, false}, {"IPv6", ipv6, false}, {"Unix", unixSocket, false}, {"UnixPaths", unixPaths, false},
+}
+
+// … what one must that answers nobody, and …
+var silent = []check{
+	{"NoReply", noReply, false}, {"SilentOptions", silentOptions, false}, {"SilentDrain", silentDrain, false}, {"SilentClose", silentClose, false},
 }
 
 // … what one must that serves datagrams.
