@@ -167,7 +167,8 @@ var pathFaults = Test{
 	},
 	Judge: func(r []*results.Record) []Line {
 		stall, dark, reset := r[0].Metrics, r[1].Metrics, r[2].Metrics
-		return append(triangle(r[0], "response", .005),
+		const burst = .012 // of the round trip before the stall, and of what comes at once after it
+		return append(triangle(r[0], "response", burst),
 			same("stall: offered", stall.Offered, 1000),
 			same("stall: completed", stall.Completed, 1000),
 			within("blackout: timed out", "", float64(dark.TimedOut), 100, 97, 104),
