@@ -19,6 +19,9 @@ import (
 // paths skips the test where the machine can give no path.
 func paths(t *testing.T, l *Lab) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("measures; run without -short")
+	}
 	r, err := l.Run(t.Context(), trials(t, 0, 20*time.Millisecond, "path", "delay=0")[0])
 	if err != nil {
 		t.Fatal(err)

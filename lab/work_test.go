@@ -81,6 +81,9 @@ func TestPoolLittle(t *testing.T) {
 // Known answer: one connection, and a server that computes for 200 us. It says so, nothing waits in it, and the parts of
 // the mean response time add up.
 func TestMeanParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures; run without -short")
+	}
 	var l Lab
 	defer l.Close()
 	// Whoever else uses the machine makes some requests longer, and the mean with them.

@@ -252,6 +252,9 @@ func TestKernelDefaults(t *testing.T) {
 
 // A load allocates before its window, not in it.
 func TestNoAllocation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts allocations, of which the race detector has its own; run without -short")
+	}
 	each(t, func(t *testing.T, engine unit.Word) {
 		for _, change := range []func(*Spec){
 			func(s *Spec) { s.Rate = 5000 },

@@ -1,6 +1,9 @@
 package targets
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 var acceptNoneEntry = Entry{
 	Name: "accept-none",
@@ -14,6 +17,9 @@ var acceptNoneEntry = Entry{
 	Silent:    true,
 	Deaf:      true,
 	Honest: func(i Inspection, _ Spec, _ int) error {
+		if i.Listening != 1 || i.Blocking != 1 || len(i.Children) > 0 {
+			return fmt.Errorf("want one socket, which listens: %s", i)
+		}
 		return i.blocks(threads{})
 	},
 	Start: func(ctx context.Context, s Spec, p Place) (Server, error) {
