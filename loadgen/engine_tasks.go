@@ -187,11 +187,9 @@ func (t *tasks) serve(i int32) {
 			t.mu.Unlock()
 			return
 		case t.waiting(i):
-			if t.visits != nil && !t.standing(i) {
-				t.hand(i)
-				continue
+			if t.visits == nil || t.standing(i) { // one that had to be opened first is written to when it is looked at again
+				t.write(i, &f, buf)
 			}
-			t.write(i, &f, buf)
 		case t.carries(i) || c.state == closing:
 			t.read(i, buf)
 		default:

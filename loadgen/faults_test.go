@@ -127,6 +127,7 @@ func TestRefused(t *testing.T) {
 		f := &faulty{}
 		s := spec()
 		s.Engine, s.Workload, s.Rate, s.Warmup = engine, "crr", 500, 0
+		s.Connections, s.Arrivals = 2, Arrivals{Law: "burst", Arg: "20"} // more are due than there are connections
 		to := serve(t, f)
 		l, err := Connect(t.Context(), s, Place{To: to, Seed: 1})
 		if err != nil {
