@@ -120,6 +120,7 @@ func TestHonest(t *testing.T) {
 			continue
 		}
 		t.Run(e.Name, func(t *testing.T) {
+			t.Parallel() // each looks at a process of its own, and waits for it
 			if err := e.Fits(); err != nil {
 				testenv.Skip(t, e.Name, err.Error())
 			}

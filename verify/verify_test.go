@@ -162,7 +162,7 @@ func TestTheory(t *testing.T) {
 	if got := mean(exponential(1, 5, 100_000)); math.Abs(got-5) > .05 {
 		t.Errorf("mean %v, expected about 5", got)
 	}
-	if got := ranked99([]float64{3, 1, 2}); got != 3 {
+	if got := percentile([]float64{3, 1, 2}, 99); got != 3 {
 		t.Errorf("p99 of three is %v", got)
 	}
 }
