@@ -109,7 +109,7 @@ var window = Test{
 		return []Line{
 			within("goodput × RTT", "B", underWay(m), wnd, .9*wnd, 1.05*wnd),
 			within("window", "B", wnd, 1.22*set, .9*set, 1.4*set),
-			within("least RTT of TCP_INFO", "ns", float64(m.Client.Worst["min_rtt_us"])*1e3, 20e6, 20e6, 20.8e6),
+			within("least RTT of TCP_INFO", "ns", float64(m.Client.Worst["min_rtt_us"])*1e3, 20e6, 19.9e6, 20.8e6), // in a stream, a frame may leave 50 µs early each way
 		}
 	},
 }
