@@ -27,10 +27,7 @@ var queueing = Test{
 	Judge:     judgeQueueing,
 }
 
-// ways are the targets of the first trials, which tell how long the way to each takes.
-var ways = []string{"epoll", "blocking"}
-
-// queueingCases follow the trials that tell the ways.
+// queueingCases follow the trial that tells the way to a server that others wait for.
 var queueingCases = []struct {
 	where       string
 	target      string
@@ -47,10 +44,7 @@ var queueingCases = []struct {
 }
 
 func queueingTrials() []Trial {
-	var trials []Trial
-	for _, target := range ways {
-		trials = append(trials, Trial{Duration: time.Second, Knobs: []string{"target=" + target, "connections=1", "service_time=sleep:" + work.String()}})
-	}
+	trials := []Trial{{Duration: time.Second, Knobs: []string{"target=epoll", "connections=1", "service_time=sleep:" + work.String()}}}
 	for _, c := range queueingCases {
 		service := "sleep:" + work.String()
 		if c.random {
@@ -63,13 +57,16 @@ func queueingTrials() []Trial {
 }
 
 func judgeQueueing(r []*results.Record) (lines []Line) {
+	usual := r[0].Metrics.Response.Mean - float64(work)
 	for i, c := range queueingCases {
-		way := r[slices.Index(ways, c.target)].Metrics.Response.Mean - float64(work)
-		rec, m := r[len(ways)+i], r[len(ways)+i].Metrics
+		rec, m, way := r[i+1], r[i+1].Metrics, usual
 		at := poisson(rec.Seed, c.rate, float64(served))
 		service, law := constant(float64(work), len(at)), "M/D/1"
 		if c.random {
 			service, law = exponential(rec.Seed, float64(work), len(at)), "M/M/1"
+		}
+		if c.connections == 1 { // nobody waits at the server
+			way = m.Service.Mean - mean(service)
 		}
 		name := fmt.Sprintf("%s, ρ %.1f, waiting %s: ", law, c.rate*work.Seconds(), c.where)
 		least, most := lindley(at, service, 0), lindley(at, service, way)
