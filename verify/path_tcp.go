@@ -72,7 +72,7 @@ var bufferbloat = Test{
 	},
 	Judge: func(r []*results.Record) (lines []Line) {
 		const rtt = 20e6
-		scatter := [4]float64{.07, .07, .03, .03} // behind a hole in CUBIC's full queue up to 1.2 s of data wait, which the measure phase's end may cut off
+		scatter := [4]float64{.07, .07, .03, .03}       // behind a hole in CUBIC's full queue up to 1.2 s of data wait, which the measure phase's end may cut off
 		const unsent = (16 + 64) << 10 * 8 / 10e6 * 1e9 // ns that 16 KiB take, and the segment that was begun before, at most
 		var ping, age [4]float64
 		names := []string{"cubic", "cubic, TCP_NOTSENT_LOWAT", "bbr", "bbr, TCP_NOTSENT_LOWAT"}
