@@ -133,7 +133,8 @@ func underWay(m *results.Metrics) float64 {
 	return float64(m.SentBytes) / float64(m.Duration) * float64(m.Client.Worst["min_rtt_us"]) * 1e3
 }
 
-// longPath is a stream to the server with one option, over 20 ms.
+// longPath is a stream to the server with one option, over 20 ms, for long enough that one pause of the link is no
+// hundredth of its frames.
 func longPath(option string) Trial {
-	return Trial{Warmup: 300 * time.Millisecond, Duration: 500 * time.Millisecond, Knobs: streamUp("client.TCP_CONGESTION=cubic path=delay=10ms " + option)}
+	return Trial{Warmup: 300 * time.Millisecond, Duration: 1500 * time.Millisecond, Knobs: streamUp("client.TCP_CONGESTION=cubic path=delay=10ms " + option)}
 }
