@@ -102,7 +102,7 @@ var window = Test{
 	Formula:   "goodput · RTT = the window of TCP_INFO, 0.90 to 1.05 of it, which is 0.9 to 1.4 of what was set",
 	Reference: "RFC 9293, 3.8.6",
 	Quick:     true,
-	Trials:    []Trial{longPath("server.SO_RCVBUF=64KiB")},
+	Trials:    []Trial{longPath("server.SO_RCVBUF=64KiB", 500*time.Millisecond)},
 	Judge: func(r []*results.Record) []Line {
 		m, set := r[0].Metrics, 64.*1024
 		wnd := float64(m.Client.Worst["snd_wnd"])
@@ -119,7 +119,7 @@ var sendBuffer = Test{
 	Proves:    "Goodput over a long path is what a fixed send buffer allows, divided by the round trip time.",
 	Formula:   "goodput · RTT = 2 × set, 0.85 to 1.05 of it, of 256 KiB 0.75 to 1.05",
 	Reference: "socket(7): the kernel doubles SO_SNDBUF",
-	Trials:    []Trial{longPath("client.SO_SNDBUF=64KiB"), longPath("client.SO_SNDBUF=256KiB")},
+	Trials:    []Trial{longPath("client.SO_SNDBUF=64KiB", 1500*time.Millisecond), longPath("client.SO_SNDBUF=256KiB", 1500*time.Millisecond)},
 	Judge: func(r []*results.Record) (lines []Line) {
 		for i, c := range sendBuffers {
 			lines = append(lines, within("SO_SNDBUF="+c.buffer+": goodput × RTT", "B", underWay(r[i].Metrics), c.bytes, c.least*c.bytes, 1.05*c.bytes))
@@ -133,8 +133,8 @@ func underWay(m *results.Metrics) float64 {
 	return float64(m.SentBytes) / float64(m.Duration) * float64(m.Client.Worst["min_rtt_us"]) * 1e3
 }
 
-// longPath is a stream to the server with one option, over 20 ms, for long enough that one pause of the link is no
-// hundredth of its frames.
-func longPath(option string) Trial {
-	return Trial{Warmup: 300 * time.Millisecond, Duration: 1500 * time.Millisecond, Knobs: streamUp("client.TCP_CONGESTION=cubic path=delay=10ms " + option)}
+// longPath is a stream to the server with one option, over 20 ms. The longer, the less one pause of the link is a
+// hundredth of its frames, which makes it a path that is late.
+func longPath(option string, length time.Duration) Trial {
+	return Trial{Warmup: 300 * time.Millisecond, Duration: length, Knobs: streamUp("client.TCP_CONGESTION=cubic path=delay=10ms " + option)}
 }
