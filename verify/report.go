@@ -186,8 +186,9 @@ var htmlPage = template.Must(template.New("verify").Parse(`<!DOCTYPE html>
 <style>
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }
 table { border-collapse: collapse; }
-th, td { border-bottom: 1px solid #ccc; padding: .2em .8em; text-align: left; }
-td { font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #ccc; padding: .2em .8em; text-align: left; vertical-align: top; }
+td { font-variant-numeric: tabular-nums; min-width: 5em; overflow-wrap: anywhere; }
+td:first-child { min-width: 16em; }
 </style>
 </head>
 <body>
