@@ -144,6 +144,9 @@ func readBack(fd int, s Setting, failed error, nonblocking bool) Applied {
 	}
 	if a.Class == Ignored && !o.Inherited && !o.Listener && s.Phase&(Fresh|Listen) != 0 {
 		a.Class, a.Note = NotInherited, "set on the listening socket, which accepted sockets do not take it from"
+		if o.Phases&Established != 0 {
+			a.Note += fmt.Sprintf(": write %s@%s", s.Level, Established)
+		}
 	}
 	if asked.num == 0 && o.Kind != Number { // switched off, which needs nothing
 		return a
