@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/wire"
@@ -9,6 +10,9 @@ import (
 
 // MaxPipeline is the most requests that a connection carries at one time.
 const MaxPipeline = 1024
+
+// deferConnect is the option that lets connect wait for the first write.
+const deferConnect = "TCP_FASTOPEN_CONNECT"
 
 // inKernel is how much two sockets surely hold between two programs of which neither reads, in bytes.
 const inKernel = 16 << 10
@@ -28,6 +32,9 @@ func (s *Spec) Clashes() (clashes []Clash) {
 	}
 	if s.Think > 0 && s.OpenLoop() {
 		clash("think acts in a closed loop only: leave it out, or the rate", "rate", "arrivals", "think")
+	}
+	if s.Hold > 0 && slices.ContainsFunc(s.Options, func(o sockopt.Setting) bool { return o.Option == deferConnect && o.Level == "on" }) {
+		clash("its connections begin with their first write, and those of hold never write: leave hold out", deferConnect, "client."+deferConnect, "hold")
 	}
 	if w, err := FindWorkload(s.Workload); err == nil && w.Brief {
 		if s.Pipeline > 1 {

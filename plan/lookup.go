@@ -27,6 +27,9 @@ func Lookup(name string) (Knob, error) {
 	if !ok {
 		return Knob{}, fmt.Errorf("knob %s: there is no such knob%s", name, near.Suggest(name, names(strings.Contains(name, "."))))
 	}
+	if o.Refuse != "" {
+		return Knob{}, fmt.Errorf("knob %s: %s", name, o.Refuse)
+	}
 	if o.Sides&side == 0 {
 		return Knob{}, fmt.Errorf("knob %s: %s acts on the %s's sockets only: write %s", name, o.Name, o.Sides, o.Name)
 	}
@@ -94,6 +97,9 @@ func names(sided bool) (all []string) {
 		all = append(all, k.Name)
 	}
 	for _, o := range sockopt.All {
+		if o.Refuse != "" {
+			continue
+		}
 		all = append(all, o.Name)
 		if sided && o.Sides&sockopt.Client != 0 {
 			all = append(all, "client."+o.Name)

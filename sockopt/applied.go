@@ -9,7 +9,7 @@ const (
 	Equal        Class = "equal"
 	Doubled      Class = "doubled"       // the kernel doubles buffer sizes for its own bookkeeping
 	Rounded      Class = "rounded"       // to a tick, or up to the kernel's minimum
-	Capped       Class = "capped"        // by a sysctl, without an error
+	Capped       Class = "capped"        // by what Option.Cap names, without an error
 	Ignored      Class = "ignored"       // set without an error, reads otherwise
 	NotInherited Class = "not_inherited" // the listening socket has it, accepted ones do not
 	Inert        Class = "inert"         // reads back, but cannot act here
@@ -48,12 +48,16 @@ func classify(o *Option, asked, got value) (Class, string) {
 	if o.Reads == ReadsDoubled {
 		want *= 2
 	}
-	switch {
-	case got.num == want && o.Reads == ReadsDoubled && want != 0:
+	switch over := got.num - want; {
+	case over == 0 && o.Reads == ReadsDoubled && want != 0:
 		return Doubled, ""
-	case got.num == want:
+	case over == 0:
 		return Equal, ""
-	case o.Cap != "" && got.num < want:
+	case o.Reads == ReadsPayload && over == -timestamps:
+		return Equal, fmt.Sprintf("the other %d bytes of a segment are TCP's timestamps", timestamps)
+	case o.Mask != 0 && got.num == want&^o.Mask:
+		return Rounded, fmt.Sprintf("TCP keeps the bits %d for itself", o.Mask)
+	case o.Cap != "" && over < 0:
 		limit := got.num
 		if o.Reads == ReadsDoubled {
 			limit /= 2
@@ -61,8 +65,11 @@ func classify(o *Option, asked, got value) (Class, string) {
 		return Capped, fmt.Sprintf("capped by %s=%d", o.Cap, limit)
 	case o.Reads == ReadsDoubled:
 		return Rounded, fmt.Sprintf("the kernel's minimum is %s", o.text(value{num: got.num / 2}))
-	case o.Reads == ReadsRounded && got.num > want && got.num-want <= 20_000: // HZ is 100 or more; connect adds a tick
-		return Rounded, "rounded up to the kernel's clock tick"
+	case over > 0 && over <= o.RoundsBy:
+		return Rounded, "rounded up to " + o.RoundsTo
 	}
 	return Ignored, ""
 }
+
+// timestamps are the bytes of TCP's option of that name, padded, in every segment.
+const timestamps = 12

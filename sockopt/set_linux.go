@@ -1,6 +1,7 @@
 package sockopt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,8 @@ func (o *Option) set(fd int, v value) error {
 	case Timeval:
 		tv := unix.NsecToTimeval(v.num * 1000)
 		err = unix.SetsockoptTimeval(fd, o.Level, o.Num, &tv)
+	case BytesPerSecond:
+		err = unix.SetsockoptUint64(fd, o.Level, o.Num, uint64(v.num))
 	case LingerTime:
 		l := unix.Linger{Linger: int32(max(v.num, 0))}
 		if v.num >= 0 {
@@ -54,6 +57,9 @@ func (o *Option) get(fd int) (v value, err error) {
 		if info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			n = int(info.Sacked)
 		}
+	case o.Kind == BytesPerSecond:
+		rate, err := unix.GetsockoptUint64(fd, o.Level, o.Num)
+		return value{num: int64(rate)}, err
 	case o.Kind == Name:
 		v.name, err = unix.GetsockoptString(fd, o.Level, o.Num)
 		return v, err
@@ -72,7 +78,7 @@ func (o *Option) get(fd int) (v value, err error) {
 		}
 		return v, err
 	default:
-		n, err = unix.GetsockoptInt(fd, o.Level, o.Num)
+		n, err = unix.GetsockoptInt(fd, o.Level, cmp.Or(o.ReadNum, o.Num))
 	}
 	v.num = int64(n)
 	if o.Kind == Bool && n != 0 {
@@ -108,14 +114,20 @@ func readBack(fd int, s Setting, failed error, nonblocking bool) Applied {
 		a.Class, a.Error = Unsupported, "no such option in this build"
 		return a
 	}
-	got, err := o.get(fd)
-	if err == nil {
-		a.Got = o.text(got)
-	} else if failed == nil {
-		failed = err
+	var got value
+	if o.Reads != ReadsNot {
+		var err error
+		if got, err = o.get(fd); err == nil {
+			a.Got = o.text(got)
+		} else if failed == nil {
+			failed = err
+		}
 	}
 	if failed != nil {
 		a.Error, a.Class = failed.Error(), classOf(failed)
+		if why := lacks(fd, o.Condition); why != "" && a.Class == Unsupported {
+			a.Error, a.Class, a.Note = "", Inert, why
+		}
 		return a
 	}
 	asked, err := o.value(string(s.Level))
@@ -127,19 +139,33 @@ func readBack(fd int, s Setting, failed error, nonblocking bool) Applied {
 		a.Got, a.Class = o.text(asked), Equal
 		return a
 	}
-	a.Class, a.Note = classify(o, asked, got)
-	if a.Class == Ignored && !o.Inherited && s.Phase&(Fresh|Listen) != 0 {
-		a.Class, a.Note = NotInherited, "set on the listening socket, which accepted sockets do not take it from"
+	if a.Class, a.Note = classify(o, asked, got); o.Reads == ReadsNot {
+		a.Class, a.Note = Unknown, "set without an error; the kernel does not tell what it made of it"
 	}
-	if o.Blocking && nonblocking && asked.num != 0 {
-		a.Class, a.Note = Inert, "the socket is non-blocking, which this timeout does not act on"
+	if a.Class == Ignored && !o.Inherited && !o.Listener && s.Phase&(Fresh|Listen) != 0 {
+		a.Class, a.Note = NotInherited, "set on the listening socket, which accepted sockets do not take it from"
+		if o.Phases&Established != 0 {
+			a.Note += fmt.Sprintf(": write %s@%s", s.Level, Established)
+		}
+	}
+	if asked.num == 0 && o.Kind != Number { // switched off, which needs nothing
+		return a
+	}
+	why := cmp.Or(o.Inert, lacks(fd, o.Condition))
+	if o.Blocking && nonblocking {
+		why = "the socket is non-blocking, which this timeout does not act on"
+	}
+	if why != "" {
+		a.Class, a.Note = Inert, why
 	}
 	return a
 }
 
-// classOf maps the kernel's refusal.
+// classOf maps the kernel's answer.
 func classOf(err error) Class {
 	switch {
+	case err == nil:
+		return Equal
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return Denied
 	case errors.Is(err, unix.ENOPROTOOPT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EDOM):
@@ -148,10 +174,15 @@ func classOf(err error) Class {
 	return Unknown
 }
 
-// Probe asks this kernel: it sets o to what a fresh TCP socket has anyway, and reads it back.
-// level is the default; class is Equal (supported), Unsupported, Denied or Unknown (could not tell, with the error).
+// Probe asks this kernel: it sets o to what a fresh socket has anyway, and reads it back.
+// level is the default, "" if it cannot be read; class is Equal (supported) or, with the error that says why, Inert,
+// Unsupported, Denied or Unknown (could not tell).
 func Probe(o *Option) (level string, class Class, err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	kind := unix.SOCK_STREAM
+	if o.On()&TCP == 0 {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return "", Unknown, err
 	}
@@ -159,21 +190,25 @@ func Probe(o *Option) (level string, class Class, err error) {
 	if o.Name == backlog {
 		return strconv.Itoa(somaxconn()), Equal, nil
 	}
-	v, err := o.get(fd)
-	if err != nil {
-		return "", classOf(err), err
+	var v value
+	if o.Reads != ReadsNot {
+		if v, err = o.get(fd); err != nil {
+			return "", classOf(err), err
+		}
+		level = o.text(v)
 	}
-	level = o.text(v)
 	if o.Reads == ReadsDoubled {
 		v.num /= 2
 	}
-	if v.num < o.Min { // "not set yet" may read as a value the kernel does not take
+	if v.num < o.Min && v.num != -1 { // "not set yet" may read as a value the kernel does not take
 		v.num = o.Min
 	}
-	if err := o.set(fd, v); err != nil {
-		return level, classOf(err), err
+	err = o.set(fd, v)
+	class = classOf(err)
+	if why := cmp.Or(o.Inert, lacks(fd, o.Condition)); why != "" && (err == nil || class == Unsupported) {
+		return level, Inert, errors.New(why)
 	}
-	return level, Equal, nil
+	return level, class, err
 }
 
 // somaxconn is what package net listens with, and so what "no backlog named" means.

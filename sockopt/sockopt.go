@@ -89,15 +89,23 @@ func (n Network) String() string { return names(uint8(n), networkNames) }
 type Kind string
 
 const (
-	Bool         Kind = "on/off"
-	Bytes        Kind = "bytes"
-	Seconds      Kind = "whole seconds"
-	Milliseconds Kind = "whole milliseconds"
-	Timeval      Kind = "duration"
-	Count        Kind = "count"
-	Name         Kind = "name"
-	LingerTime   Kind = "off or whole seconds"
+	Bool           Kind = "on/off"
+	Bytes          Kind = "bytes"
+	BytesPerSecond Kind = "bytes per second or unlimited"
+	Seconds        Kind = "whole seconds"
+	SecondsOrOff   Kind = "whole seconds or off"
+	Milliseconds   Kind = "whole milliseconds"
+	Microseconds   Kind = "whole microseconds"
+	Timeval        Kind = "duration"
+	Count          Kind = "count"
+	Number         Kind = "number" // not of things: bits, a class, a CPU
+	Name           Kind = "name"
+	LingerTime     Kind = "off or whole seconds"
 )
+
+// steps are what kinds that hold a time count in.
+var steps = map[Kind]time.Duration{Seconds: time.Second, SecondsOrOff: time.Second, LingerTime: time.Second,
+	Milliseconds: time.Millisecond, Microseconds: time.Microsecond, Timeval: time.Microsecond}
 
 // Reads is how getsockopt answers what was set.
 type Reads string
@@ -105,22 +113,45 @@ type Reads string
 const (
 	ReadsEqual   Reads = "equal"
 	ReadsDoubled Reads = "doubled"
-	ReadsRounded Reads = "rounded up" // to the kernel's clock tick
+	ReadsRounded Reads = "rounded up"
+	ReadsPayload Reads = "what is left of it for data" // beside 12 bytes of TCP timestamps
+	ReadsNot     Reads = "not at all"                  // it can only be set
+)
+
+// Condition is what an option cannot act without, where a program can find out whether it is there.
+type Condition string
+
+const (
+	NAPI           Condition = "packets from a network device with NAPI (SO_INCOMING_NAPI_ID)"
+	FairQueue      Condition = "a network device with the queueing discipline fq"
+	FastOpenClient Condition = "bit 1 of net.ipv4.tcp_fastopen"
+	FastOpenServer Condition = "bit 2 of net.ipv4.tcp_fastopen"
+	IPv4           Condition = "connections of IPv4"
 )
 
 // Option is one entry of All. Data only.
 type Option struct {
 	Name       string // the kernel's; "backlog" is listen(2)'s second argument
 	Level, Num int    // of setsockopt
+	ReadNum    int    // of getsockopt, where it is another
 	Kind       Kind
 	Min, Max   int64 // in the unit the kernel takes
 	Phases     Phase // where it acts; the first is the usual one
 	Sides      Side
 	Networks   Network // on whose sockets it acts; 0: TCP alone
 	Inherited  bool    // by accepted sockets
+	Listener   bool    // it is the listening socket's own, and reads back there
 	Reads      Reads
-	Cap        string // the sysctl that caps it without an error
+	RoundsTo   string // what a value is rounded up to …
+	RoundsBy   int64  // … and by how much at most
+	Mask       int64  // bits that TCP keeps for itself
+	Cap        string // the sysctl, or whatever else, that caps it without an error
+	Privilege  string // the capability it takes, and for which values
 	Blocking   bool   // acts on blocking sockets only
+	Condition  Condition
+	Inert      string // why it reads back and cannot act in this program
+	Refuse     string // why it is no knob, and what to write instead
+	Needs      string // what must be true of path, engine or workload for it to matter
 	Doc        string
 }
 
@@ -176,6 +207,9 @@ func Find(name string) (*Option, bool) {
 
 // Parse reads a level of o, with "@phase" if it is to act off its usual phase, on the given side's sockets.
 func (o *Option) Parse(text string, side Side) (Setting, error) {
+	if o.Refuse != "" {
+		return Setting{}, fmt.Errorf("%s cannot be set here: %s", o.Name, o.Refuse)
+	}
 	if o.Sides&side == 0 {
 		return Setting{}, fmt.Errorf("%s acts on the %s's sockets only", o.Name, o.Sides)
 	}
@@ -223,7 +257,10 @@ func (o *Option) value(level string) (v value, err error) {
 		}
 		v.name = level
 		return v, nil
-	case Bytes:
+	case BytesPerSecond, Bytes:
+		if o.Kind == BytesPerSecond && level == unlimited {
+			return value{num: -1}, nil
+		}
 		var b unit.Bytes
 		err = b.UnmarshalText([]byte(level))
 		v.num = int64(b)
@@ -231,20 +268,18 @@ func (o *Option) value(level string) (v value, err error) {
 		var c unit.Count
 		err = c.UnmarshalText([]byte(level))
 		v.num = int64(c)
-	case LingerTime:
-		if level == "off" {
+	case Number:
+		if v.num, err = strconv.ParseInt(level, 0, 64); err != nil {
+			return v, fmt.Errorf("not a whole number")
+		}
+	default:
+		if level == off && (o.Kind == LingerTime || o.Kind == SecondsOrOff) {
 			return value{num: -1}, nil
 		}
-		v.num, err = duration(level, time.Second)
-	case Seconds:
-		v.num, err = duration(level, time.Second)
-	case Milliseconds:
-		v.num, err = duration(level, time.Millisecond)
-	case Timeval:
-		v.num, err = duration(level, time.Microsecond)
+		v.num, err = duration(level, steps[o.Kind])
 	}
 	if err == nil && (v.num < o.Min || v.num > o.Max) {
-		err = fmt.Errorf("out of range: %s to %s", o.text(value{num: o.Min}), o.text(value{num: o.Max}))
+		err = fmt.Errorf("out of range: %s", o.Range())
 	}
 	return v, err
 }
@@ -261,17 +296,32 @@ func duration(text string, step time.Duration) (int64, error) {
 	return int64(time.Duration(d) / step), nil
 }
 
+// Range is what a level may be, "" if the kind says it all.
+func (o *Option) Range() string {
+	if o.Kind == Bool || o.Kind == Name || o.Refuse != "" {
+		return ""
+	}
+	return o.text(value{num: o.Min}) + " to " + o.text(value{num: o.Max})
+}
+
+// What is written for the number -1 of some kinds.
+const (
+	off       = "off"
+	unlimited = "unlimited"
+)
+
 // text is value's inverse, canonical.
 func (o *Option) text(v value) string {
-	steps := map[Kind]time.Duration{Seconds: time.Second, LingerTime: time.Second, Milliseconds: time.Millisecond, Timeval: time.Microsecond}
 	switch step := steps[o.Kind]; {
 	case o.Kind == Bool && v.num != 0:
 		return "on"
-	case o.Kind == Bool, o.Kind == LingerTime && v.num < 0:
-		return "off"
+	case o.Kind == Bool, v.num < 0 && (o.Kind == LingerTime || o.Kind == SecondsOrOff):
+		return off
 	case o.Kind == Name:
 		return v.name
-	case o.Kind == Bytes:
+	case o.Kind == BytesPerSecond && v.num < 0:
+		return unlimited
+	case o.Kind == Bytes, o.Kind == BytesPerSecond:
 		return unit.Bytes(v.num).String()
 	case step > 0 && v.num == 0:
 		return "0s"

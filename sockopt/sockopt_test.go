@@ -1,6 +1,7 @@
 package sockopt
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -208,6 +209,12 @@ func TestParseRefused(t *testing.T) {
 		{"TCP_NODELAY", "on@each_read", Client, "phases are"},
 		{"TCP_CONGESTION", "", Client, "name"},
 		{"SO_LINGER", "1ms", Client, "steps of 1s"},
+		{"TCP_LINGER2", "0s", Client, "out of range: 1s to 2m"},
+		{"IP_TOS", "256", Client, "out of range: 0 to 255"},
+		{"IP_TOS", "low", Client, "whole number"},
+		{"TCP_RTO_MIN_US", "2s", Client, "out of range: 2ms to 200ms"},
+		{"TCP_MAXSEG", "1000@established", Client, "phases are socket,listen"},
+		{"TCP_THIN_DUPACK", "on", Client, "the kernel takes it and does nothing with it"},
 	} {
 		o, _ := Find(c.name)
 		if _, err := o.Parse(c.level, c.side); err == nil || !strings.Contains(err.Error(), c.says) {
@@ -220,6 +227,8 @@ func TestSettingText(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"SO_RCVBUF", "16384", "16KiB"}, {"SO_RCVBUF", "16384@established", "16KiB@established"}, {"SO_RCVBUF", "16KiB@socket", "16KiB"},
 		{"TCP_QUICKACK", "1@each_read", "on@each_read"}, {"SO_LINGER", "0", "0s"}, {"TCP_USER_TIMEOUT", "1.5s", "1.5s"}, {"SO_LINGER", "off", "off"},
+		{"TCP_LINGER2", "off", "off"}, {"IP_TOS", "0xb8", "184"}, {"SO_MAX_PACING_RATE", "1250000", "1250000"}, {"SO_MAX_PACING_RATE", "unlimited", "unlimited"},
+		{"SO_BUSY_POLL", "0.05ms", "50us"},
 	} {
 		if got := setting(t, c.name, c.in, Server).String(); got != c.want {
 			t.Errorf("%s=%s writes %q, want %q", c.name, c.in, got, c.want)
@@ -239,8 +248,14 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s and %s have the same number", o.Name, other)
 		}
 		seen[[2]int{o.Level, o.Num}] = o.Name
+		if o.Needs == "" && o.Refuse == "" {
+			t.Errorf("%s: says nothing of where it matters", o.Name)
+		}
+		if o.Refuse != "" || o.Name == "SO_RESERVE_MEM" { // which takes a memory control group
+			continue
+		}
 		level, class, err := Probe(o)
-		if class != Equal {
+		if class != Equal && (class != Inert || o.Inert == "" && o.Condition == "") && (class != Denied || o.Privilege == "" || os.Geteuid() == 0) {
 			t.Errorf("%s: default %q, class %s, %v", o.Name, level, class, err)
 		}
 	}

@@ -34,7 +34,7 @@ type Tally struct {
 	closed map[Applied]int
 	first  map[string]string
 	sums   sums
-	limits []Applied // of listening sockets: backlog
+	limits []Applied // options of listening sockets
 }
 
 // NewTally returns a Tally for sockets that are to have these settings. The slice is not modified.
@@ -53,6 +53,17 @@ func (t *Tally) ByModel(option, level, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.model = append(t.model, Applied{Option: option, Asked: Level(level), Got: level, GotEnd: level, Class: ByModel, Note: why})
+}
+
+// Asks says whether the option is among the settings.
+func (t *Tally) Asks(option string) bool {
+	return slices.ContainsFunc(t.settings, func(s Setting) bool { return s.Option == option })
+}
+
+// ofListener says whether what s sets is the listening socket's own.
+func (s Setting) ofListener() bool {
+	o, ok := Find(s.Option)
+	return ok && o.Listener
 }
 
 // set applies the settings of one phase.
@@ -76,21 +87,23 @@ func (t *Tally) Fresh(fd int) { t.set(fd, Fresh) }
 
 // Listen calls listen(2) on fd with the asked backlog, or net.core.somaxconn, and sets the options of that phase.
 func (t *Tally) Listen(fd int) error {
-	i := slices.IndexFunc(t.settings, func(s Setting) bool { return s.Option == backlog })
-	if i < 0 {
+	if !t.Asks(backlog) {
 		if err := listen(fd, somaxconn()); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
 	t.set(fd, Listen)
-	if i >= 0 {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if err := t.failed[backlog]; err != nil {
-			return err
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.failed[backlog]; err != nil {
+		return err
+	}
+	for _, s := range t.settings {
+		if !s.ofListener() {
+			continue
 		}
-		a := readBack(fd, t.settings[i], nil, false)
-		if a.Class == Unsupported {
+		a := readBack(fd, s, t.failed[s.Option], false)
+		if s.Option == backlog && a.Class == Unsupported {
 			a.Class, a.Error, a.Note = Unknown, "", "listen took it; a unix socket does not say what it made of it"
 		}
 		a.GotEnd, a.Sockets = a.Got, 1
@@ -111,7 +124,7 @@ func (t *Tally) Opened(fd int) {
 	if len(t.settings) > 0 {
 		blocked := nonblocking(fd)
 		for _, s := range t.settings {
-			if s.Option != backlog {
+			if !s.ofListener() {
 				as = append(as, readBack(fd, s, t.failed[s.Option], blocked))
 			}
 		}
@@ -286,11 +299,12 @@ func (t *Tally) Report() Sockets {
 	return s
 }
 
-// ReadAll reads every option of the table that a connection has. Options this kernel does not know are left out.
+// ReadAll reads every option of the table that a connection has, by its own name. Options this kernel does not know are
+// left out.
 func ReadAll(fd int) map[string]string {
 	m := map[string]string{}
 	for i := range All {
-		if All[i].Name == backlog {
+		if o := &All[i]; o.Listener || o.ReadNum != 0 || o.Reads == ReadsNot || o.Refuse != "" {
 			continue
 		}
 		if got, err := All[i].get(fd); err == nil {

@@ -114,17 +114,18 @@ func (e *Env) abandon(fd int) {
 	e.leave()
 }
 
-// fresh sets what is to be set before bind. SO_REUSEADDR is left as the kernel has it, off, unless the port is fixed.
+// fresh sets what is to be set before bind. SO_REUSEADDR, unless it is asked for, is left as the kernel has it, off, but
+// on a fixed port.
 func (e *Env) fresh(fd int) error {
-	e.sockets.Fresh(fd)
 	reuse := 0
-	if e.fixed {
+	if e.fixed && !e.sockets.Asks("SO_REUSEADDR") {
 		reuse = 1
 		e.sockets.ByModel("SO_REUSEADDR", "on", "the port is fixed: connections of an earlier server may linger on it")
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, reuse); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, reuse); err != nil { // package net has set it
 		return fmt.Errorf("set SO_REUSEADDR: %w", err)
 	}
+	e.sockets.Fresh(fd)
 	if e.apart {
 		e.sockets.ByModel("SO_REUSEPORT", "on", "each worker listens on the same port")
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {

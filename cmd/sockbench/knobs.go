@@ -90,7 +90,9 @@ func (k *knobs) flags(c *cobra.Command) {
 	c.Flags().Var(setFlag{k}, "set", "any knob or socket option: TCP_NODELAY=off,on or client.SO_RCVBUF=16KiB")
 	var names []string
 	for _, o := range sockopt.All {
-		names = append(names, o.Name+"=")
+		if o.Refuse == "" {
+			names = append(names, o.Name+"=")
+		}
 	}
 	complete(c, "set", names)
 }

@@ -286,7 +286,9 @@ func TestLists(t *testing.T) {
 	}{
 		{"options", []string{"TCP_NODELAY", "SO_RCVBUF", "net.core.rmem_max", "backlog"}},
 		{"options -o json", []string{`"name":"TCP_NODELAY"`, `"kernel":"equal"`}},
-		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer"}},
+		{"options SO_RCVBUF", []string{"net.core.rmem_max", "doubled", "Receive buffer", "level, number", "1, 8"}},
+		{"options TCP_THIN_DUPACK", []string{"refused", "RACK"}},
+		{"options SO_ZEROCOPY -o json", []string{`"kernel":"inert","error":"it allows sends with MSG_ZEROCOPY`, `"level":1,"number":60`}},
 		{"targets", []string{"blocking", "epoll", "goroutine", "exec:", "via: proxy"}},
 		{"targets -o json", []string{`"name":"epoll"`}},
 		{"targets reactors", []string{"Netty", "EPOLLEXCLUSIVE", "limit ", "workers, listener, framing", "socket options"}},

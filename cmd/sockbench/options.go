@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,24 +16,38 @@ import (
 
 // optionView is an option as this kernel has it.
 type optionView struct {
-	Name      string        `json:"name"`
-	Default   string        `json:"default"` // on a fresh socket of this kernel
-	Kernel    sockopt.Class `json:"kernel"`  // equal: it takes the option
-	Error     string        `json:"error,omitempty"`
-	Unit      sockopt.Kind  `json:"unit"`
-	Phases    sockopt.Phase `json:"phases"`
-	Sides     string        `json:"sides"`
-	Networks  string        `json:"networks"`
-	Inherited bool          `json:"inherited"`
-	Reads     sockopt.Reads `json:"reads"`
-	Cap       string        `json:"cap,omitempty"`
-	Blocking  bool          `json:"blocking_sockets_only,omitempty"`
-	Doc       string        `json:"doc"`
+	Name      string            `json:"name"`
+	Default   string            `json:"default"`          // on a fresh socket of this kernel
+	Kernel    sockopt.Class     `json:"kernel,omitempty"` // equal: it takes the option; "": not asked, for it is refused
+	Error     string            `json:"error,omitempty"`
+	Refuse    string            `json:"refused,omitempty"`
+	Level     int               `json:"level"` // -1: it is no option of setsockopt
+	Number    int               `json:"number"`
+	Unit      sockopt.Kind      `json:"unit"`
+	Range     string            `json:"range,omitempty"`
+	Phases    sockopt.Phase     `json:"phases"`
+	Sides     string            `json:"sides"`
+	Networks  string            `json:"networks"`
+	Inherited bool              `json:"inherited"`
+	Listener  bool              `json:"read_on_listening_socket,omitempty"`
+	Reads     sockopt.Reads     `json:"reads"`
+	RoundsTo  string            `json:"rounded_up_to,omitempty"`
+	Cap       string            `json:"cap,omitempty"`
+	Privilege string            `json:"privilege,omitempty"`
+	Blocking  bool              `json:"blocking_sockets_only,omitempty"`
+	Condition sockopt.Condition `json:"cannot_act_without,omitempty"`
+	Needs     string            `json:"matters_where,omitempty"`
+	Doc       string            `json:"doc"`
+	facts     [][2]string
 }
 
 func viewOption(o *sockopt.Option) optionView {
-	v := optionView{Name: o.Name, Unit: o.Kind, Phases: o.Phases, Sides: o.Sides.String(), Networks: o.On().String(), Inherited: o.Inherited,
-		Reads: o.Reads, Cap: o.Cap, Blocking: o.Blocking, Doc: o.Doc}
+	v := optionView{Name: o.Name, Refuse: o.Refuse, Level: o.Level, Number: o.Num, Unit: o.Kind, Range: o.Range(), Phases: o.Phases,
+		Sides: o.Sides.String(), Networks: o.On().String(), Inherited: o.Inherited, Listener: o.Listener, Reads: o.Reads, RoundsTo: o.RoundsTo,
+		Cap: o.Cap, Privilege: o.Privilege, Blocking: o.Blocking, Condition: o.Condition, Needs: o.Needs, Doc: o.Doc, facts: o.Facts()}
+	if o.Refuse != "" {
+		return v
+	}
 	var err error
 	if v.Default, v.Kernel, err = sockopt.Probe(o); err != nil {
 		v.Error = err.Error()
@@ -42,7 +57,10 @@ func viewOption(o *sockopt.Option) optionView {
 
 // Taken says in a word whether this kernel takes the option.
 func (v optionView) Taken() string {
-	if v.Kernel == sockopt.Equal {
+	switch {
+	case v.Refuse != "":
+		return "refused"
+	case v.Kernel == sockopt.Equal:
 		return "yes"
 	}
 	return string(v.Kernel)
@@ -76,9 +94,13 @@ func optionsCommand() *cobra.Command {
 			if output.level == "json" {
 				return json.NewEncoder(out).Encode(all)
 			}
-			t := term.Table{Columns: []term.Column{{Name: "option"}, {Name: "default here"}, {Name: "this kernel"}, {Name: "unit"}, {Name: "sides"}, {Name: "set at"}, {Name: "capped by"}}}
+			t := term.Table{Columns: []term.Column{{Name: "option"}, {Name: "default here"}, {Name: "this kernel"}, {Name: "unit"}, {Name: "range"}, {Name: "sides"}, {Name: "set at"}, {Name: "capped by"}, {Name: "privilege"}}}
 			for _, v := range all {
-				t.Rows = append(t.Rows, []string{v.Name, v.Default, v.Taken(), string(v.Unit), v.Sides, v.Phases.String(), v.Cap})
+				if v.Refuse != "" {
+					t.Rows = append(t.Rows, []string{v.Name, "", v.Taken(), "", "", "", "", "", ""})
+					continue
+				}
+				t.Rows = append(t.Rows, []string{v.Name, v.Default, v.Taken(), string(v.Unit), v.Range, v.Sides, v.Phases.String(), v.Cap, v.Privilege})
 			}
 			return t.Text(out, term.Columns(out))
 		},
@@ -96,25 +118,13 @@ func optionNames() []string {
 }
 
 func printOption(w io.Writer, v optionView) error {
-	lines := [][2]string{{"default here", v.Default}, {"this kernel", v.Taken()}, {"unit", string(v.Unit)}, {"sides", v.Sides}, {"sockets of", v.Networks}, {"set at", v.Phases.String()},
-		{"inherited by accepted sockets", yesNo(v.Inherited)}, {"reads back", string(v.Reads)}, {"capped by", v.Cap}, {"error", v.Error}}
-	if v.Blocking {
-		lines = append(lines, [2]string{"acts on", "blocking sockets only"})
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n%s\n\n", v.Name, v.Doc)
-	for _, l := range lines {
+	for _, l := range slices.Concat([][2]string{{"default here", v.Default}, {"this kernel", v.Taken()}, {"because", v.Error}}, v.facts) {
 		if l[1] != "" {
 			fmt.Fprintf(&b, "%-30s %s\n", l[0], l[1])
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }

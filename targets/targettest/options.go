@@ -98,6 +98,7 @@ func options(t *testing.T, e *targets.Entry) {
 		{"TCP_NODELAY", "on", "on"}, {"SO_RCVBUF", "16KiB", "32KiB"}, {"SO_KEEPALIVE", "on@established", "on"}, {"TCP_KEEPIDLE", "7s", "7s"},
 		{"TCP_USER_TIMEOUT", "1500ms", "1.5s"}, {"TCP_QUICKACK", "on@each_read", ""}, {"SO_LINGER", "0s", "0s"}, {"SO_RCVTIMEO", "5s", "5s"},
 		{"TCP_NOTSENT_LOWAT", "16KiB@listen", "16KiB"}, {"backlog", "7", ""},
+		{"SO_REUSEADDR", "on", "on"}, {"SO_REUSEPORT", "on", "on"}, {"SO_PRIORITY", "5@established", "5"}, {"TCP_DEFER_ACCEPT", "1s", ""},
 	}
 	var ss []sockopt.Setting
 	for _, a := range asked {
