@@ -124,6 +124,12 @@ type regime struct {
 	name      string
 }
 
+// Fits says why s cannot be run on the CPUs that there are; nil: it can.
+func Fits(s plan.Spec) error {
+	_, err := choose(s)
+	return err
+}
+
 // choose settles what a plan leaves to the machine: pinned apart where there are two CPUs, and keep-awake loops unless
 // a CPU quota would make them eat what the trial needs.
 func choose(s plan.Spec) (regime, error) {
@@ -134,13 +140,16 @@ func choose(s plan.Spec) (regime, error) {
 	r := regime{cpus: s.CPUs}
 	var how []string
 	if r.cpus == nil {
-		r.cpus = plan.CPUs{plan.Server: allowed[:1], plan.Client: allowed[len(allowed)-1:]}
-		if len(allowed) > 1 {
+		if s.Beside == plan.Apart && len(allowed) < 2 {
+			return r, fmt.Errorf("cpus=apart: this process may use one CPU, %v: write cpus=same, or leave it out", allowed)
+		}
+		r.cpus = plan.CPUs{plan.Server: allowed[:1], plan.Client: allowed[:1]}
+		if len(allowed) > 1 && s.Beside != plan.Same {
 			r.cpus[plan.Client] = allowed[1:2]
 		}
 		if !s.Via.IsZero() { // beside the server: what it takes is taken from the server's CPU or from one of its own
 			r.cpus[plan.Via] = allowed[:1]
-			if len(allowed) > 2 {
+			if len(allowed) > 2 && s.Beside != plan.Same {
 				r.cpus[plan.Via] = allowed[2:3]
 			}
 		}

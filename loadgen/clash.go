@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sockbench/sockbench/sockopt"
+	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
 )
 
@@ -13,6 +14,9 @@ const MaxPipeline = 1024
 
 // deferConnect is the option that lets connect wait for the first write.
 const deferConnect = "TCP_FASTOPEN_CONNECT"
+
+// PieceMax is the most bytes that one write or read may be asked to move.
+const PieceMax = 64 << 10
 
 // inKernel is how much two sockets surely hold between two programs of which neither reads, in bytes.
 const inKernel = 16 << 10
@@ -42,6 +46,21 @@ func (s *Spec) Clashes() (clashes []Clash) {
 		}
 		if s.IdleTimeout > 0 {
 			clash("no connection is ever idle: leave idle_timeout out", "workload", "idle_timeout")
+		}
+	}
+	if s.PerConnection > 0 {
+		if s.Workload != "rr" {
+			clash("only rr has connections that carry several requests, one after the other: leave requests_per_connection out", "workload", "requests_per_connection")
+		} else if s.Pipeline > 1 {
+			clash("behind the last request of a connection others would be under way on it: leave pipeline out, or requests_per_connection", "pipeline", "requests_per_connection")
+		}
+	}
+	for _, size := range []struct {
+		knob string
+		unit.Bytes
+	}{{"write_size", s.WriteSize}, {"read_size", s.ReadSize}} {
+		if size.Bytes > PieceMax {
+			clash(fmt.Sprintf("one call moves at most 64KiB here: make %s smaller, or leave it out", size.knob), size.knob)
 		}
 	}
 	if e, err := findEngine(s.Engine); err == nil && e.Tasks && s.Pipeline > 1 {
@@ -95,6 +114,15 @@ func (s *Spec) clashesOnUDP() (clashes []Clash) {
 	}
 	if s.IdleTimeout > 0 {
 		clash("udp knows no connections, which could be opened anew: leave idle_timeout out", "idle_timeout")
+	}
+	if s.PerConnection > 0 {
+		clash("udp knows no connections, which could be closed behind a request: leave requests_per_connection out", "requests_per_connection")
+	}
+	if s.WriteSize > 0 {
+		clash("each write of udp is a datagram of its own, and part of a request is none: leave write_size out", "write_size")
+	}
+	if s.ReadSize > 0 {
+		clash("of a datagram the rest is lost that one read does not take: leave read_size out", "read_size")
 	}
 	if s.Hold > 0 {
 		clash("udp knows no connections, which a server could hold: leave hold out", "hold")

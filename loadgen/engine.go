@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -54,6 +55,8 @@ type engine struct {
 	visits []visit    // by connection; nil: all connections are there from the start, and stay
 	flows  []flow     // by connection; nil: they are streams
 	brief  bool       // every unit has a connection of its own
+	lasts  int        // replies behind which a connection is closed; 0: it stays
+	most   int        // bytes of one write
 	todo   []int32    // connections that have something to write
 	ready  []int32    // todo of the pass before
 	ring   []int32    // free conns, longest free first
@@ -90,12 +93,16 @@ type engine struct {
 func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 	e := &engine{
 		load: l, shard: shard, w: w, rec: newRecorder(w, l.place.Samples/l.place.Threads), depth: max(1, int(l.spec.Pipeline)), brief: l.workload.Brief,
+		lasts: int(l.spec.PerConnection), most: cmp.Or(int(l.spec.WriteSize), math.MaxInt),
 		seq: uint64(shard) << 48, rearm: l.tally.Rearms(), manner: manner(slices.Index(Writes, string(l.spec.Write))),
 		schedule: l.schedule(shard, w), head: never, think: int64(l.spec.Think), timeout: int64(l.spec.RequestTimeout), deadline: never, edge: w.Start,
 		threads: 1, busy: threadCPU,
 	}
 	if e.timeout == 0 {
 		e.timeout = endless
+	}
+	if e.brief {
+		e.lasts = 1
 	}
 	for i := shard; i < len(l.dial.fds); i += l.place.Threads {
 		e.conns = append(e.conns, conn{fd: int32(l.dial.fds[i])})
@@ -114,7 +121,7 @@ func (l *Load) newEngine(shard int, w Window) (*engine, error) {
 	if e.depth > 1 {
 		e.pipes = newPipes(e.live, e.depth)
 	}
-	if e.brief || l.spec.IdleTimeout > 0 || l.spec.Reopen || l.framing.Anew {
+	if e.lasts > 0 || l.spec.IdleTimeout > 0 || l.spec.Reopen || l.framing.Anew {
 		e.visits = make([]visit, e.live)
 	}
 	if l.dial.dgram {

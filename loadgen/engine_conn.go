@@ -164,7 +164,7 @@ func (e *engine) reply(i int32, m wire.Message) bool {
 	}
 	if e.conns[k].state == overdue {
 		e.rec.lateRepl++
-		if e.brief {
+		if e.spent(i) {
 			e.vacate(i, now)
 			return false
 		}
@@ -174,7 +174,7 @@ func (e *engine) reply(i int32, m wire.Message) bool {
 	} else {
 		e.complete(k, now)
 	}
-	if m.Last && !e.brief {
+	if m.Last && e.conns[k].state != closing {
 		e.ended(i, now)
 		return false
 	}
@@ -200,10 +200,8 @@ func (e *engine) refused(k int32, now int64) {
 // conclude follows the reply to conn k's request.
 func (e *engine) conclude(k int32, now int64) {
 	e.inflight--
-	if e.visits != nil {
-		if e.answered(k, now); e.brief {
-			return // it is free when it is closed
-		}
+	if e.visits != nil && e.answered(k, now) {
+		return // it is free when it is closed
 	}
 	e.release(k, now)
 }

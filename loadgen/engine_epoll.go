@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"fmt"
 	"unsafe"
 
@@ -25,10 +26,13 @@ type epoll struct {
 	ep, wake int
 	events   []unix.EpollEvent
 	in       []byte
+	plain    bool // a request is one write, on a connection that carries no other
 }
 
 func openEpoll(e *engine) (mover, error) {
-	m := &epoll{output: output{engine: e, buf: make([]byte, bufferLen)}, ep: -1, wake: -1, events: make([]unix.EpollEvent, batch), in: make([]byte, bufferLen)}
+	m := &epoll{output: newOutput(e), ep: -1, wake: -1, events: make([]unix.EpollEvent, batch),
+		in:    make([]byte, cmp.Or(int(e.load.spec.ReadSize), bufferLen)),
+		plain: e.pipes == nil && e.manner == single && e.load.spec.WriteSize == 0}
 	m.output.arm = m.arm
 	var err error
 	if m.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -142,7 +146,7 @@ func (m *epoll) send(i int32) {
 	if c.state == dead || c.armed || m.visits != nil && !m.standing(i) {
 		return
 	}
-	if m.pipes != nil || m.manner != single {
+	if !m.plain {
 		m.flush(i)
 		return
 	}

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,10 @@ type output struct {
 	*engine
 	buf []byte
 	arm func(i int32, on bool) // has connection i flushed when it becomes writable, or no longer
+}
+
+func newOutput(e *engine) output {
+	return output{engine: e, buf: make([]byte, cmp.Or(int(e.load.spec.WriteSize), bufferLen))}
 }
 
 // flush writes as much as the socket takes.
@@ -75,7 +80,7 @@ func (o *output) write(i int32, f *wire.Frame) bool {
 	for f.Left() > 0 {
 		var n int
 		var errno syscall.Errno
-		if a, b := o.manner.pieces(f, o.buf); b == nil {
+		if a, b := o.manner.pieces(f, o.buf, o.most); b == nil {
 			n, errno = raw.Write(int(c.fd), a)
 		} else {
 			n, errno = writev(c.fd, a, b)

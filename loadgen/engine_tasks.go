@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -177,7 +178,9 @@ func (t *tasks) after(self int32) {
 // serve is the life of connection i's task.
 func (t *tasks) serve(i int32) {
 	_, request, reply := t.load.framing.Lengths(t.load.spec.Params())
-	buf := make([]byte, min(taskBuffer, max(1024, int(request), int(reply))))
+	usual := min(taskBuffer, max(1024, int(request), int(reply)))
+	out, in := cmp.Or(int(t.load.spec.WriteSize), usual), cmp.Or(int(t.load.spec.ReadSize), usual)
+	buf := make([]byte, max(out, in)) // one for both: they take turns
 	var f wire.Frame
 	t.mu.Lock()
 	for !t.stopped {
@@ -188,10 +191,10 @@ func (t *tasks) serve(i int32) {
 			return
 		case t.waiting(i):
 			if t.visits == nil || t.standing(i) { // one that had to be opened first is written to when it is looked at again
-				t.write(i, &f, buf)
+				t.write(i, &f, buf[:out:out])
 			}
 		case t.carries(i) || c.state == closing:
-			t.read(i, buf)
+			t.read(i, buf[:in])
 		default:
 			t.mu.Unlock()
 			t.crew.rest(int(t.at(i)))
@@ -245,7 +248,7 @@ func (t *tasks) writeAll(l lane, fd int32, f *wire.Frame, buf []byte) error {
 		}
 	}
 	for f.Left() > 0 {
-		a, b := t.manner.pieces(f, buf)
+		a, b := t.manner.pieces(f, buf, t.most)
 		err := error(nil)
 		if b == nil {
 			err = l.write(a)
@@ -335,7 +338,7 @@ func (t *tasks) read(i int32, buf []byte) {
 		t.take(i, buf[:n])
 	case t.conns[i].state == overdue && t.brief:
 		t.vacate(i, t.now())
-	case t.brief && t.conns[i].state == closing:
+	case t.conns[i].state == closing:
 		t.peerClosed(i)
 	case err == nil:
 		t.lose(i, errEOF)

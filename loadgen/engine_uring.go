@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"runtime"
@@ -44,6 +45,7 @@ type iouring struct {
 	config uring.Config
 	ring   *uring.Ring
 	wake   int
+	room   int  // bytes of one send, at most
 	direct bool // requests are written, and not sent by the ring
 	slots  bool // descriptors are registered, by connection
 	lines  []line
@@ -63,20 +65,20 @@ type line struct {
 }
 
 func openURing(e *engine) (mover, error) {
-	m := &iouring{output: output{engine: e, buf: make([]byte, bufferLen)}, slots: e.visits == nil, lines: make([]line, e.live),
+	m := &iouring{output: newOutput(e), room: min(sendMost, e.most), slots: e.visits == nil, lines: make([]line, e.live),
 		done: make([]uring.Completion, completions), batch: 1}
 	m.output.arm = m.arm
 	_, request, reply := e.load.framing.Lengths(e.load.spec.Params())
-	m.direct = e.manner != single || request > sendMost
+	m.direct = e.manner != single || request > int64(m.room)
 	// The buffers are filled in turn: as few and as small as will do, or each reply is in memory that was not used lately.
 	// Of a datagram the rest is lost that does not fit.
 	least := 8
 	if e.flows != nil {
 		least = 11
 	}
-	each := 1 << max(least, min(16, bits.Len64(uint64(reply+64)*uint64(e.depth))))
+	each := cmp.Or(int(e.load.spec.ReadSize), int(1)<<max(least, min(16, bits.Len64(uint64(reply+64)*uint64(e.depth)))))
 	m.config = uring.Config{Entries: requests, Completions: completions, BufferLen: each,
-		Buffers: min(received/each, 1<<max(6, min(12, bits.Len(uint(e.live)))))}
+		Buffers: 1 << min(bits.Len(uint(received/each))-1, max(6, min(12, bits.Len(uint(e.live)))))}
 	if m.slots {
 		m.config.Files = e.live
 	}
@@ -237,14 +239,14 @@ func (m *iouring) send(i int32) {
 		m.flush(i)
 		return
 	}
-	if m.used+sendMost > len(m.mem) {
+	if m.used+m.room > len(m.mem) {
 		if err := m.submit(0, 0); err != nil {
 			m.lose(i, errOther)
 			return
 		}
 	}
 	var b []byte
-	switch room := m.mem[m.used : m.used+sendMost]; {
+	switch room := m.mem[m.used : m.used+m.room]; {
 	case m.pipes != nil && m.flows == nil:
 		var n int
 		b, n = m.gather(i, room)

@@ -7,14 +7,15 @@ import (
 	"github.com/sockbench/sockbench/wire"
 )
 
-// visit is the times of a connection that is opened and closed on the way: because its workload is brief, or because it
-// was idle for too long.
+// visit is the times of a connection that is opened and closed on the way: because its workload is brief, because it has
+// carried as many requests as it is to, or because it was idle for too long.
 type visit struct {
 	began int64 // its connect
 	up    int64 // it was established; 0: not yet
 	asked int64 // the write of its last request began
 	first int64 // something came back
 	used  int64 // its last reply was complete, or its close began
+	n     int   // replies
 }
 
 // looks is how many of the connections made on the way have their options read back and their TCP_INFO kept: that takes
@@ -78,15 +79,26 @@ func (e *engine) connected(i int32) {
 	e.todo = append(e.todo, i)
 }
 
-// answered notes that a reply on conn k's connection is complete. A brief unit is over with it: the connection is shut
-// down, and free again when the peer has closed too.
-func (e *engine) answered(k int32, now int64) {
-	v := &e.visits[e.at(k)]
-	if v.used = now; !e.brief {
-		return
+// spent counts a reply on connection i, and says whether it was the last that the connection is to carry.
+func (e *engine) spent(i int32) bool {
+	if e.lasts == 0 {
+		return false
 	}
-	if e.phase == 2 {
+	v := &e.visits[e.at(i)]
+	v.n++
+	return v.n >= e.lasts
+}
+
+// answered notes that a reply on conn k's connection is complete, and says whether the connection is over with it: then
+// it is shut down, and free again when the peer has closed too.
+func (e *engine) answered(k int32, now int64) bool {
+	v := &e.visits[e.at(k)]
+	v.used = now
+	if e.brief && e.phase == 2 {
 		e.rec.firstByte.Record(v.first - v.asked)
+	}
+	if !e.spent(k) {
+		return false
 	}
 	c := &e.conns[k]
 	c.state = closing
@@ -94,6 +106,7 @@ func (e *engine) answered(k int32, now int64) {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil { // the peer has reset it
 		e.mover.abort(k)
 	}
+	return true
 }
 
 // peerClosed says that the peer has closed connection i, and whether that was what it waited for.

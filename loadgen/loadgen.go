@@ -32,12 +32,15 @@ type Spec struct {
 	Reads          unit.Share        `json:"reads,omitzero"`        // of the requests for keys; the others set one
 	Pipeline       unit.Count        `json:"pipeline,omitzero"`     // requests that a connection carries at one time; 0: 1
 	Write          unit.Word         `json:"write"`
+	WriteSize      unit.Bytes        `json:"write_size,omitzero"` // most bytes of one write, at most PieceMax; 0: as many as there are
+	ReadSize       unit.Bytes        `json:"read_size,omitzero"`  // most bytes of one read, at most PieceMax; 0: as the engine does
 	Engine         unit.Word         `json:"engine"`
 	Pace           unit.Word         `json:"pace"`
 	ConnectTimeout unit.Duration     `json:"connect_timeout"`
-	RequestTimeout unit.Duration     `json:"request_timeout"`       // from the intended time; 0: none
-	IdleTimeout    unit.Duration     `json:"idle_timeout,omitzero"` // a connection that carried nothing for so long is closed and opened anew when it is needed; 0: it stays
-	Reopen         bool              `json:"reopen,omitempty"`      // a connection that was lost is opened anew when it is needed
+	RequestTimeout unit.Duration     `json:"request_timeout"`                  // from the intended time; 0: none
+	IdleTimeout    unit.Duration     `json:"idle_timeout,omitzero"`            // a connection that carried nothing for so long is closed and opened anew when it is needed; 0: it stays
+	PerConnection  unit.Count        `json:"requests_per_connection,omitzero"` // replies behind which a connection is closed, and opened anew when it is needed; 0: it stays
+	Reopen         bool              `json:"reopen,omitempty"`                 // a connection that was lost is opened anew when it is needed
 	Warmup         unit.Duration     `json:"warmup"`
 	Duration       unit.Duration     `json:"duration"`
 	Options        []sockopt.Setting `json:"options,omitempty"`
@@ -97,7 +100,7 @@ type Result struct {
 	Lateness  Quantity `json:"lateness"`   // sent ones: the generator's own error
 	Connect   Quantity `json:"connect"`
 	FirstByte Quantity `json:"first_byte,omitzero"` // of workload crr: from the write of the request to the first byte back
-	Close     Quantity `json:"close,omitzero"`      // of workload crr: from the last byte, and our FIN, to the peer's FIN
+	Close     Quantity `json:"close,omitzero"`      // of workload crr, and of requests_per_connection: from the last byte, and our FIN, to the peer's FIN
 
 	// The first 1,000 times the client learned that something is wrong, from the measure phase's beginning to the drain's end.
 	Troubles []Trouble `json:"troubles,omitempty"`

@@ -12,9 +12,10 @@ const (
 	corked                 // TCP_CORK, two writes, and the cork out again
 )
 
-// pieces is what of f to write next: in one write, or where b is not nil both in one writev.
-func (m manner) pieces(f *wire.Frame, buf []byte) (a, b []byte) {
+// pieces is what of f to write next, at most so many bytes: in one write, or where b is not nil both in one writev.
+func (m manner) pieces(f *wire.Frame, buf []byte, most int) (a, b []byte) {
 	a = f.Next(buf)
+	a = a[:min(len(a), most)]
 	if m == single {
 		return a, nil
 	}

@@ -96,6 +96,10 @@ func TestAllowed(t *testing.T) {
 		{"framing=fixed", "request=1", "reply=1"},
 		{"target=epoll", "service_time=50us"},
 		{"target=udp|addr: udp://127.0.0.1:9", "client.SO_RCVBUF=16KiB", "request=65503", "framing=length"}, {"target=addr: unix:///tmp/s", "client.SO_SNDBUF=64KiB", "write=split"},
+		{"write_size=4KiB|64KiB|default", "workload=stream-up|stream-down"}, {"read_size=1KiB", "reply=64KiB", "target=epoll|exec: ./s {port}"},
+		{"read_size=64KiB", "framing=http", "target=addr: tcp://127.0.0.1:80"}, {"write_size=64", "pipeline=16"}, {"requests_per_connection=1|100|none", "rate=none|1k"},
+		{"requests_per_connection=none", "pipeline=4", "workload=rr|stream-up"}, {"gomaxprocs=1|2|default", "target=all"}, {"cpus=same|apart|default|server=0;client=0"},
+		{"gomaxprocs=1|2", "target=exec: env GOMAXPROCS={gomaxprocs} ./s {port}"}, {"target=exec: ./s {port}", "cpus=same|apart"},
 		{"cpus=server=0"}, {"target=addr: tcp://127.0.0.1:9", "cpus=client=1"}, {"target=epoll|goroutine", "backlog=16"},
 	} {
 		if _, err := New("test", 1, 1, 0, second, factors(knobs...)); err != nil {

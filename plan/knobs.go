@@ -89,6 +89,16 @@ var Knobs = []Knob{
 	{Name: "write", Default: "single", Values: words(loadgen.Writes...),
 		Help:   "a request in one write, its head and body in two, both in one writev, or in two behind TCP_CORK",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Write} }},
+	{Name: "write_size", Default: unset,
+		Help: "most bytes of one write, on both sides (the client's alone where the server is not ours), up to 64KiB; default: as many as there are to write, but for bulk 64KiB",
+		Fields: func(s *Spec) []Text {
+			return []Text{(*bytesOrDefault)(&s.Load.WriteSize), (*bytesOrDefault)(&s.Target.WriteSize)}
+		}},
+	{Name: "read_size", Default: unset,
+		Help: "most bytes of one read, on both sides (the client's alone where the server is not ours), up to 64KiB; default: 64KiB, or up to 16KiB where each connection has a buffer of its own; with io_uring as messages need it",
+		Fields: func(s *Spec) []Text {
+			return []Text{(*bytesOrDefault)(&s.Load.ReadSize), (*bytesOrDefault)(&s.Target.ReadSize)}
+		}},
 	{Name: "engine", Default: "epoll", Values: words(loadgen.EngineNames()...),
 		Help:   "how the load generator moves bytes: " + engines(),
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.Engine} }},
@@ -104,6 +114,9 @@ var Knobs = []Knob{
 	{Name: "listener", Default: "shared", Values: words(targets.Listeners...), Server: true,
 		Help:   "how workers accept: from one shared listening socket, or each from its own on the same port (reuseport), to which connections may also be steered by the CPU they arrive on (reuseport-cpu)",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Listener} }},
+	{Name: "gomaxprocs", Default: unset, Server: true,
+		Help:   "GOMAXPROCS of the server's process, or of each: how many threads run Go code at one time; default: as many as it has CPUs, and more in models of threads",
+		Fields: func(s *Spec) []Text { return []Text{(*orDefault)(&s.Target.Procs)} }},
 	{Name: "ready", Default: "port", Commas: true,
 		Help:   "how target exec tells that it is ready: port, it accepts a connection; 'log: TEXT', a line of its output; 'http: /PATH', a status of 200 to 299",
 		Fields: func(s *Spec) []Text { return []Text{&s.Target.Ready} }},
@@ -125,15 +138,18 @@ var Knobs = []Knob{
 	{Name: "idle_timeout", Default: "0",
 		Help:   "a connection that carried nothing for so long is closed, and opened anew when it is needed; 0: it stays",
 		Fields: func(s *Spec) []Text { return []Text{&s.Load.IdleTimeout} }},
+	{Name: "requests_per_connection", Default: none,
+		Help:   "in workload rr, the replies behind which the client closes a connection; it is opened anew when it is next needed, which is part of that request's response time; none: it stays",
+		Fields: func(s *Spec) []Text { return []Text{(*bounded)(&s.Load.PerConnection)} }},
 	{Name: "keep_awake", Default: "on", Values: words("on", "off"),
 		Help:   "keep the CPUs in use from halting",
 		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.KeepAwake)} }},
 	{Name: "real_time", Default: "off", Values: words("off", "on"),
 		Help:   "run both sides under SCHED_RR, which takes CAP_SYS_NICE",
 		Fields: func(s *Spec) []Text { return []Text{(*onOff)(&s.Regime.RealTime)} }},
-	{Name: "cpus", Default: unset, Commas: true, Pairs: true,
-		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs; what via names is a side of its own, by default where the server is, and so is the path's process, which by default runs on any",
-		Fields: func(s *Spec) []Text { return []Text{&s.CPUs} }},
+	{Name: "cpus", Default: unset, Values: words(unset, Same, Apart), Open: true, Commas: true, Pairs: true,
+		Help:   "which CPUs each side runs on, as server=0;client=1, which is also the choice of default on two CPUs; same: both on one; apart: on different ones, which default does only where there are two; what via names is a side of its own, by default where the server is, and so is the path's process, which by default runs on any",
+		Fields: func(s *Spec) []Text { return []Text{(*seating)(s)} }},
 }
 
 // vias are what can stand in front of a target; exec takes a command.

@@ -84,6 +84,15 @@ func splitOption(name string) (option string, side sockopt.Side) {
 	return name, sockopt.Both
 }
 
+// Option is the socket option that a knob sets, and on whose sockets; ok is false where it is another knob, or none.
+func Option(knob string) (o *sockopt.Option, sides sockopt.Side, ok bool) {
+	name, side := splitOption(knob)
+	if o, ok = sockopt.Find(name); ok {
+		sides = o.Sides & side
+	}
+	return o, sides, ok && sides != 0
+}
+
 // isOption says whether a known knob is a socket option's.
 func isOption(knob string) bool {
 	option, _ := splitOption(knob)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -24,7 +25,7 @@ type subject struct {
 // rule finds what cannot be run although each level alone could be. Knobs are those the sentence is about.
 type rule func(s subject) (knobs []string, sentence string)
 
-var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, awaited, elsewhere, ownLoopback, seats, reachable, befallen}
+var rules = []rule{sizes, payloads, keyed, valued, theirs, streamed, pieces, counts, timeouts, openLoop, pacing, oneRate, command, inside, serverOptions, awaited, elsewhere, ownLoopback, seats, reachable, befallen}
 
 // verdict is what is wrong with a cell: the part of it that is to blame, and a sentence that names the fix.
 type verdict struct {
@@ -153,12 +154,43 @@ func streamed(s subject) ([]string, string) {
 	return about, fmt.Sprintf("its blocks are the values of keys: write keys=1,reads=%s", want)
 }
 
+// pieces refuses a size of writes, or of reads, where all that is written, or read, at one time is smaller.
+func pieces(s subject) ([]string, string) {
+	l := s.spec.Load
+	f, err := wire.Find(string(l.Framing))
+	if l.WriteSize == 0 && l.ReadSize == 0 || err != nil || f.Check(l.Params()) != nil || s.target.Datagrams {
+		return nil, ""
+	}
+	_, request, reply := f.Lengths(l.Params())
+	request, reply = request*int64(l.Pipeline), reply*int64(l.Pipeline)
+	written, read := max(request, reply), max(request, reply)
+	if s.target.Foreign { // where only the client's side is ours
+		if written, read = request, reply; f.Theirs {
+			read = math.MaxInt64
+		}
+	}
+	for _, size := range []struct {
+		knob    string
+		is      unit.Bytes
+		longest int64
+	}{{"write_size", l.WriteSize, written}, {"read_size", l.ReadSize, read}} {
+		if size.is > 0 && int64(size.is) >= size.longest {
+			return []string{"target", "request", "reply", "pipeline", size.knob},
+				fmt.Sprintf("nothing longer than %s is under way at one time, so that it cannot act: make it smaller, or request or reply larger", unit.Bytes(size.longest))
+		}
+	}
+	return nil, ""
+}
+
 func counts(s subject) ([]string, string) {
 	if s.spec.Load.Connections < 1 {
 		return []string{"connections"}, "at least one connection is needed"
 	}
 	if s.spec.Load.Pipeline < 1 || s.spec.Load.Pipeline > loadgen.MaxPipeline {
 		return []string{"pipeline"}, fmt.Sprintf("a connection carries 1 to %d requests at one time", loadgen.MaxPipeline)
+	}
+	if s.spec.Target.Procs > targets.ProcsMax {
+		return []string{"gomaxprocs"}, fmt.Sprintf("each has caches of its own: at most %d", targets.ProcsMax)
 	}
 	return nil, ""
 }
@@ -266,7 +298,7 @@ func awaited(s subject) ([]string, string) {
 
 // elsewhere refuses to pin a server that runs already, perhaps on another machine.
 func elsewhere(s subject) ([]string, string) {
-	if s.target.Name != "addr" || s.spec.CPUs[Server] == nil {
+	if s.target.Name != "addr" || s.spec.CPUs[Server] == nil && s.spec.Beside == "" {
 		return nil, ""
 	}
 	fix := "leave it out"

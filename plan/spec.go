@@ -27,9 +27,16 @@ type Spec struct {
 	Faults  netpath.Faults  `json:"faults,omitempty"`
 	Sysctls netpath.Sysctls `json:"sysctls,omitempty"` // of both ends
 
-	CPUs   CPUs   `json:"cpus,omitempty"`
-	Regime Regime `json:"regime"`
+	CPUs   CPUs      `json:"cpus,omitempty"`
+	Beside unit.Word `json:"beside,omitempty"` // instead of CPUs: Same or Apart, of those where the trial runs
+	Regime Regime    `json:"regime"`
 }
+
+// What Spec.Beside may say.
+const (
+	Same  = "same"  // both sides on one CPU
+	Apart = "apart" // each on another
+)
 
 // Regime is how the machine is kept while a trial runs.
 type Regime struct {
@@ -46,6 +53,25 @@ const (
 	Path   Role = "path" // the process that emulates the network
 	Client Role = "client"
 )
+
+// seating is where the sides of a Spec run, as levels write it: CPUs, or one of the words of Spec.Beside.
+type seating Spec
+
+func (s *seating) UnmarshalText(text []byte) error {
+	if t := strings.TrimSpace(string(text)); t == Same || t == Apart {
+		s.CPUs, s.Beside = nil, unit.Word(t)
+		return nil
+	}
+	s.Beside = ""
+	return s.CPUs.UnmarshalText(text)
+}
+
+func (s *seating) MarshalText() ([]byte, error) {
+	if s.Beside != "" {
+		return []byte(s.Beside), nil
+	}
+	return s.CPUs.MarshalText()
+}
 
 var roles = []Role{Server, Via, Path, Client}
 
@@ -197,8 +223,56 @@ func (n orDefault) MarshalText() ([]byte, error) {
 	return unit.Count(n).MarshalText()
 }
 
+// bytesOrDefault is a number of bytes of at least 1 as levels write it: "default" is 0.
+type bytesOrDefault unit.Bytes
+
+func (n *bytesOrDefault) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == unset {
+		*n = 0
+		return nil
+	}
+	if err := (*unit.Bytes)(n).UnmarshalText(text); err != nil {
+		return err
+	}
+	if *n == 0 {
+		return errors.New("a call that moves nothing is none: write for example 4KiB, or default")
+	}
+	return nil
+}
+
+func (n bytesOrDefault) MarshalText() ([]byte, error) {
+	if n == 0 {
+		return []byte(unset), nil
+	}
+	return unit.Bytes(n).MarshalText()
+}
+
 // none is the level of a knob whose absence has a name.
 const none = "none"
+
+// bounded is a count of at least 1 as levels write it: "none" is no bound.
+type bounded unit.Count
+
+func (n *bounded) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == none {
+		*n = 0
+		return nil
+	}
+	if err := (*unit.Count)(n).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	if *n == 0 {
+		return errors.New("at least one is needed: write for example 100, or none")
+	}
+	return nil
+}
+
+func (n bounded) MarshalText() ([]byte, error) {
+	if n == 0 {
+		return []byte(none), nil
+	}
+	return unit.Count(n).MarshalText()
+}
 
 // patience is a timeout as levels write it: "none" is for ever.
 type patience unit.Duration

@@ -206,9 +206,12 @@ const (
 	sameStarved = 0.10 // of the connections: sides may differ by so much in how many they never served
 )
 
+// ofRegime are the knobs that a regime is made of: between their levels it differs by design.
+var ofRegime = []string{"cpus", "keep_awake", "real_time"}
+
 // comparable says whether the difference of two records is the factor's.
 func comparable(e *effect, x, y *Record) bool {
-	if x.Metrics.Machine.Regime != y.Metrics.Machine.Regime || math.Abs(starved(x)-starved(y)) > sameStarved {
+	if x.Metrics.Machine.Regime != y.Metrics.Machine.Regime && !slices.Contains(ofRegime, e.factor.Knob) || math.Abs(starved(x)-starved(y)) > sameStarved {
 		return false
 	}
 	if e.metric.Name == "throughput" && (open(x) || open(y)) {

@@ -11,7 +11,7 @@ var acceptNoneEntry = Entry{
 		"comes then.",
 	Elsewhere: "a server that hangs, or is stopped by a debugger",
 	Limit:     "No connection is ever accepted.",
-	Knobs:     []string{"options"},
+	Knobs:     []string{"gomaxprocs", "options"},
 	Blocking:  true,
 	Teaching:  true,
 	Silent:    true,

@@ -30,7 +30,7 @@ func startBlocking(ctx context.Context, s Spec, p Place) (Server, error) {
 
 func (m blocking) run() {
 	lockThread()
-	buf := make([]byte, readMax)
+	buf := m.env.buffer(readMax)
 	m.accepts(func(s *Session) { m.serve(s, buf) })
 	m.release(m.listener)
 }

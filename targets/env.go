@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -20,6 +21,9 @@ import (
 	"github.com/sockbench/sockbench/wire"
 )
 
+// ProcsMax is the most that GOMAXPROCS may be asked to be: each of so many has caches of its own.
+const ProcsMax = 1024
+
 const (
 	readMax = 64 << 10              // most bytes one read takes, …
 	ownMax  = 16 << 10              // … and where each connection has a buffer of its own
@@ -31,7 +35,7 @@ const (
 )
 
 // answers are the knobs that act on every model which answers requests.
-var answers = []string{"framing", "request", "reply", "compress", "compressible", "service_time", "options"}
+var answers = []string{"framing", "request", "reply", "compress", "compressible", "service_time", "write_size", "read_size", "gomaxprocs", "options"}
 
 // Env is what every model shares: addresses, options, framing, service time, counters. Safe for concurrent use.
 type Env struct {
@@ -46,6 +50,10 @@ type Env struct {
 	service unit.Dist
 	nap     func(time.Duration) // how a service that sleeps does it; may return early
 	halted  atomic.Bool         // Close was called: nobody works or sleeps on
+	most    int                 // bytes of one write
+	read    int                 // bytes of one read; 0: as the model does
+	asked   int                 // GOMAXPROCS; 0: as Go, or the model, chooses
+	procs   atomic.Int64        // GOMAXPROCS of those that serve
 	samples *sampler
 	times   *timing // nil: nothing is timed
 	seed    uint64
@@ -78,6 +86,12 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	if s.pool() > workersMax {
 		return nil, fmt.Errorf("workers %d are too many: at most %d", s.Workers, workersMax)
 	}
+	if s.Procs > ProcsMax {
+		return nil, fmt.Errorf("gomaxprocs %d are too many: at most %d", s.Procs, ProcsMax)
+	}
+	if s.WriteSize > readMax || s.ReadSize > readMax {
+		return nil, fmt.Errorf("write_size %s, read_size %s: one call moves at most 64KiB here", s.WriteSize, s.ReadSize)
+	}
 	if s.Listener != "" && !slices.Contains(Listeners, string(s.Listener)) {
 		return nil, fmt.Errorf("no listener %q: choose one of %s", s.Listener, strings.Join(Listeners, ", "))
 	}
@@ -104,6 +118,9 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 		codec:   f.Server(sizes),
 		sockets: sockopt.NewTally(s.Options),
 		service: s.Service,
+		most:    cmp.Or(int(s.WriteSize), math.MaxInt),
+		read:    int(s.ReadSize),
+		asked:   int(s.Procs),
 		nap:     threadNap,
 		seed:    p.Seed,
 		board:   new(board),
@@ -112,6 +129,9 @@ func newEnv(s Spec, p Place, networks []string) (*Env, error) {
 	e.rearms = e.sockets.Rearms()
 	return e, nil
 }
+
+// buffer is what a model reads into, whose reads otherwise take up to usual bytes.
+func (e *Env) buffer(usual int) []byte { return make([]byte, cmp.Or(e.read, usual)) }
 
 // lockThread ties the calling goroutine to its thread, for good: the thread ends with it. Its timers are then precise.
 func lockThread() {
@@ -183,6 +203,7 @@ func (e *Env) result() Result {
 	e.mu.Lock()
 	r, others := e.total, e.others
 	e.mu.Unlock()
+	r.Procs = int(e.procs.Load())
 	r.Sockets = e.sockets.Report()
 	r.Sockets.Merge(others)
 	return r

@@ -123,6 +123,7 @@ func (f *family) count(r report) error {
 	e.times.mu.Lock()
 	err := errors.Join(e.times.queue.Merge(r.Queue), e.times.service.Merge(r.Service))
 	e.times.mu.Unlock()
+	e.procs.Store(int64(r.Result.Procs))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.total.add(r.Result)

@@ -88,5 +88,5 @@ func forkMember(e *Env, fd int) (model, error) {
 
 func (m one) run() {
 	lockThread()
-	m.serve(m.env.accepted(m.fd), make([]byte, ownMax))
+	m.serve(m.env.accepted(m.fd), m.env.buffer(ownMax))
 }

@@ -143,7 +143,7 @@ func (m *goroutine) serve(c conn) {
 	}
 	s := m.env.accepted(fd)
 	defer s.Closing()
-	buf := make([]byte, ownMax)
+	buf := m.env.buffer(ownMax)
 	for !m.env.halted.Load() {
 		last := m.stopping.Load()
 		n, err := c.Read(buf)

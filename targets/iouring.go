@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/bits"
@@ -112,10 +113,10 @@ func startIOURing(ctx context.Context, s Spec, p Place) (Server, error) {
 		return nil, err
 	}
 	// The buffers are filled in turn: as few and as small as will do, or each request is in memory that was not used lately.
-	each := 1 << max(8, min(16, bits.Len64(uint64(s.Request+64))))
-	m := &ring{env: env, listener: fd, batch: 1, opened: make(chan error, 1), buf: make([]byte, readMax), config: uring.Config{
+	each := cmp.Or(env.read, int(1)<<max(8, min(16, bits.Len64(uint64(s.Request+64)))))
+	m := &ring{env: env, listener: fd, batch: 1, opened: make(chan error, 1), buf: env.buffer(readMax), config: uring.Config{
 		Entries: ringRequests, Completions: ringCompletions, BufferLen: each,
-		Buffers: min(ringReceives/each, 1<<max(6, min(12, bits.Len(uint(p.Expect))))),
+		Buffers: 1 << min(bits.Len(uint(ringReceives/each))-1, max(6, min(12, bits.Len(uint(p.Expect))))),
 	}}
 	if err = unix.SetNonblock(fd, true); err == nil {
 		err = m.wake.make()
@@ -331,7 +332,7 @@ func (m *ring) pump(c *ringed) {
 				return
 			}
 		case len(c.in) > 0:
-			n := min(len(c.in), readMax)
+			n := min(len(c.in), len(m.buf))
 			c.Feed(c.in[:n])
 			if c.in = c.in[n:]; len(c.in) == 0 {
 				c.in = nil

@@ -34,12 +34,12 @@ type leader struct {
 }
 
 func (m leader) run() {
-	defer atLeast(m.workers + 2)()
+	defer m.env.atLeast(m.workers + 2)()
 	var wg sync.WaitGroup
 	for range m.workers {
 		wg.Go(func() {
 			lockThread()
-			buf := make([]byte, readMax)
+			buf := m.env.buffer(readMax)
 			m.accepts(func(s *Session) { m.serve(s, buf) })
 		})
 	}

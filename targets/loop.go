@@ -81,7 +81,7 @@ func startLoop(open func() (poller, error), edge bool) func(context.Context, Spe
 
 // newLoop makes a loop, which owns the listening socket from now on.
 func newLoop(env *Env, listener int, open func() (poller, error), edge bool) (*loop, error) {
-	m := &loop{env: env, edge: edge, listener: listener, buf: make([]byte, readMax)}
+	m := &loop{env: env, edge: edge, listener: listener, buf: env.buffer(readMax)}
 	err := m.setup(open)
 	if err != nil {
 		m.release()

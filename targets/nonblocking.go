@@ -52,7 +52,7 @@ func startNonblocking(ctx context.Context, s Spec, p Place) (Server, error) {
 		env.abandon(fd)
 		return nil, fmt.Errorf("start nonblocking: %w", err)
 	}
-	return env.serve(ctx, addr, &nonblocking{env: env, listener: fd, buf: make([]byte, readMax)}), nil
+	return env.serve(ctx, addr, &nonblocking{env: env, listener: fd, buf: env.buffer(readMax)}), nil
 }
 
 func (m *nonblocking) run() {

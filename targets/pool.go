@@ -67,7 +67,7 @@ type Queue struct {
 
 func (m *pool) run() {
 	lockThread()
-	defer atLeast(m.workers + 2)()
+	defer m.env.atLeast(m.workers + 2)()
 	var wg sync.WaitGroup
 	for range m.workers {
 		wg.Go(m.work)
@@ -89,7 +89,7 @@ func (m *pool) run() {
 // work serves what is in the queue. After a stop that is still every connection accepted.
 func (m *pool) work() {
 	lockThread()
-	buf := make([]byte, readMax)
+	buf := m.env.buffer(readMax)
 	for w := range m.queue {
 		m.waited(clock.Now() - w.since)
 		m.serve(w.Session, buf)

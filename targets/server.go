@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 )
 
 // model is what differs between the servers of this package. drain and halt may be called from anywhere, at any time
@@ -27,11 +28,16 @@ type server struct {
 func (e *Env) serve(ctx context.Context, addr string, m model) Server {
 	s := &server{env: e, addr: addr, m: m, done: make(chan struct{})}
 	e.times = newTiming(e.service, e.board)
+	before := runtime.GOMAXPROCS(e.asked)
+	e.procs.Store(int64(runtime.GOMAXPROCS(0)))
 	forget := context.AfterFunc(ctx, s.halt)
 	go func() { // a model may lock its thread, which then ends with this goroutine
 		defer close(s.done)
 		defer forget()
 		defer e.leave()
+		if e.asked > 0 {
+			defer runtime.GOMAXPROCS(before)
+		}
 		m.run()
 	}()
 	return s

@@ -71,15 +71,16 @@ func (s *Session) FeedHeard(b []byte, heard int64) {
 	}
 }
 
-// Out is what to write now: at most 64 KiB and a head, valid until the next call of Feed, Wrote or Closing.
-func (s *Session) Out() []byte {
+// Out is what to write now: at most 64 KiB and a head, or the size of writes that was asked for. It is valid until the
+// next call of Feed, Wrote or Closing.
+func (s *Session) Out() (b []byte) {
 	if len(s.ready) > 0 {
-		return s.ready
+		b = s.ready
+	} else if s.frame.Left() > 0 {
+		n := min(outMax, s.env.most)
+		b = s.frame.Next(s.out[:n:n])
 	}
-	if s.frame.Left() > 0 {
-		return s.frame.Next(s.out[:])
-	}
-	return nil
+	return b[:min(len(b), s.env.most)]
 }
 
 // Wrote says that one write took n bytes of Out. When that was the last of it, requests put aside are answered, which

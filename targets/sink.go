@@ -27,7 +27,7 @@ var sinkEntry = Entry{
 }
 
 // unanswered are the knobs that act on every model which takes requests and answers none.
-var unanswered = []string{"framing", "request", "compress", "options"}
+var unanswered = []string{"framing", "request", "compress", "read_size", "gomaxprocs", "options"}
 
 // mute is a codec to which every request is one that wants no reply.
 type mute struct{ wire.Codec }

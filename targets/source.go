@@ -16,7 +16,7 @@ var sourceEntry = Entry{
 		"of replies is measured against.",
 	Elsewhere: "chargen (RFC 864)",
 	Limit:     "No request is ever read: a client that checks its replies finds none of them valid.",
-	Knobs:     []string{"framing", "reply", "compress", "compressible", "options"},
+	Knobs:     []string{"framing", "reply", "compress", "compressible", "write_size", "gomaxprocs", "options"},
 	Blocking:  true,
 	Teaching:  true,
 	Silent:    true,
@@ -67,7 +67,7 @@ func (m source) run() {
 // send sends until the connection ends.
 func (m source) send(s *Session) {
 	for rest := m.stream; !m.stopping.Load(); {
-		n, err := unix.Write(s.fd, rest)
+		n, err := unix.Write(s.fd, rest[:min(len(rest), m.env.most)])
 		if err == unix.EINTR {
 			continue
 		}

@@ -55,7 +55,10 @@ type Spec struct {
 	Workers      unit.Count        `json:"workers,omitzero"`  // threads of pools, a connection each, or loops or processes; 0: 8
 	Listener     unit.Word         `json:"listener,omitzero"` // of Listeners; "": the first
 	Service      unit.Dist         `json:"service_time"`
-	Ready        Ready             `json:"ready,omitzero"` // of exec
+	WriteSize    unit.Bytes        `json:"write_size,omitzero"` // most bytes of one write, at most 64 KiB; 0: as many as there are
+	ReadSize     unit.Bytes        `json:"read_size,omitzero"`  // most bytes of one read, at most 64 KiB; 0: as the model does
+	Procs        unit.Count        `json:"gomaxprocs,omitzero"` // GOMAXPROCS of each of its processes; 0: as Go, or the model, chooses
+	Ready        Ready             `json:"ready,omitzero"`      // of exec
 	Options      []sockopt.Setting `json:"options,omitempty"`
 }
 
@@ -149,8 +152,9 @@ type Result struct {
 	Writes   int64   `json:"writes"`                      // writes that took bytes
 	Sent     int64   `json:"bytes_sent"`
 	Received int64   `json:"bytes_received"`
-	Protocol int64   `json:"protocol_errors"` // connections closed because of what they sent; datagrams dropped for it
-	Queue    Queue   `json:"queue,omitzero"`  // of pool
+	Protocol int64   `json:"protocol_errors"`      // connections closed because of what they sent; datagrams dropped for it
+	Procs    int     `json:"gomaxprocs,omitempty"` // of the processes that serve, as their Go runtime said; 0: none of ours does
+	Queue    Queue   `json:"queue,omitzero"`       // of pool
 
 	// Of all requests where the service time is 100 us or more, else of one in about 61, and of the measure phase where there is one.
 	Waiting stats.Quantity `json:"waiting,omitzero"` // from when the wait or the read that told of the request returned to when its service began

@@ -50,12 +50,12 @@ func (m thread) run() {
 	if most := 2 * m.expect; most > ownLimit {
 		defer debug.SetMaxThreads(debug.SetMaxThreads(most))
 	}
-	defer atLeast(min(m.expect+2, enoughProcs))()
+	defer m.env.atLeast(min(m.expect+2, enoughProcs))()
 	var wg sync.WaitGroup
 	m.incoming(func(fd int) {
 		wg.Go(func() {
 			lockThread() // before it counts as accepted: a trial begins when all threads are there
-			m.serve(m.env.accepted(fd), make([]byte, ownMax))
+			m.serve(m.env.accepted(fd), m.env.buffer(ownMax))
 		})
 	})
 	m.release(m.listener)

@@ -126,14 +126,17 @@ func (t *threaded) stop(how int) {
 	}
 }
 
-// atLeast raises GOMAXPROCS to n and returns what puts it back. A thread that comes out of a blocking call must find a
+// atLeast raises GOMAXPROCS to n, unless it was asked for, and returns what puts it back. A thread that comes out of a blocking call must find a
 // P free, or it waits until another thread's next blocking call has lasted long enough for its P to be taken away.
 //
 // Note: thread pinned to one CPU with 64 connections in a closed loop, Go 1.26.8, three runs each: GOMAXPROCS 1, 42k to
 // 64k requests/s; 2, 60k to 64k; 8, 91k to 95k; 66, 106k to 107k. With 1,000 connections two runs of one setting differ
 // by more than settings do (53k to 96k).
-func atLeast(n int) (restore func()) {
+func (e *Env) atLeast(n int) (restore func()) {
 	before := runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(max(before, n))
+	if e.asked == 0 {
+		runtime.GOMAXPROCS(max(before, n))
+		e.procs.Store(int64(runtime.GOMAXPROCS(0)))
+	}
 	return func() { runtime.GOMAXPROCS(before) }
 }

@@ -52,8 +52,8 @@ func (f *Frame) Next(buf []byte) []byte {
 	}
 	out := buf[:0]
 	if at < h {
-		out = append(out, f.head[at:]...)
-		at = h
+		out = append(out, f.head[at:min(h, at+int64(cap(buf)))]...)
+		at += int64(len(out))
 	}
 	for at < h+f.body && len(out) < cap(buf) {
 		n := min(h+f.body-at, int64(cap(buf)-len(out)), fillerMax)

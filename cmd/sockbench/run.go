@@ -47,13 +47,17 @@ func runCommand() *cobra.Command {
 comparison of trials of one block shows beyond chance.
 
 A knob with several levels (--connections 1,64, --set TCP_NODELAY=off,on) is a factor. With no plan and no knob named,
-the built-in plan runs: server models × ways of writing × TCP_NODELAY, 8 connections, in a minute and a half. A plan file
-says the same in YAML, see sockbench schema; flags replace its levels.
+the built-in plan runs: server models × ways of writing × TCP_NODELAY, 8 connections, in a minute and a half. With a command
+as target (exec:) and no other knob, those are chosen that can act on a server that is not ours, {workers} and the like in
+the command among them. A plan file says the same in YAML, see sockbench schema; flags replace its levels.
+
+Levels of a socket option that read back equal on this machine, as those beyond a sysctl do, are one level and run once.
 
 Every trial is a line of trials.jsonl in the run folder, written before the next one begins; --resume goes on with a
 folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands in for a knob that is not named.`,
 		Example: `  sockbench run
   sockbench run --target epoll,goroutine,blocking --connections 1,8 --set TCP_NODELAY=off,on
+  sockbench run --target 'exec: ./server --workers {workers} --port {port}'
   sockbench run --target 'exec: ./server --port {port}' --target epoll --rate 10k,20k --duration 2s
   sockbench run examples/nagle.yaml --budget 5m
   sockbench run --variant 'old: backlog=16' --variant 'new: backlog=1024' --until interval=5%
@@ -68,6 +72,11 @@ folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands 
 			p, err := f.plan(c, &k, strings.Join(args, ""))
 			if err != nil {
 				return err
+			}
+			for _, note := range f.notes {
+				if err := paragraphs(c.ErrOrStderr(), note); err != nil {
+					return broken(err)
+				}
 			}
 			if f.dryRun {
 				return broken(describe(c.OutOrStdout(), f.output.level, p, f.foretell(p)))
@@ -94,9 +103,16 @@ func onePlan(c *cobra.Command, args []string) error {
 		c.CommandPath(), args[1], c.CommandPath())
 }
 
-// affordable says whether the connections of every cell of p can be open at one time, before anything is run.
+// affordable says whether every cell of p finds its CPUs here, and can have its connections open at one time, before
+// anything is run.
 func affordable(p *plan.Plan) error {
-	most := slices.MaxFunc(p.Block(0, 0), func(a, b plan.Trial) int { return cmp.Compare(a.Spec.Load.Total(), b.Spec.Load.Total()) })
+	trials := p.Block(0, 0)
+	for _, t := range trials {
+		if err := lab.Fits(t.Spec); err != nil {
+			return broken(fmt.Errorf("%s: %w", p.Label(t.Cell), err))
+		}
+	}
+	most := slices.MaxFunc(trials, func(a, b plan.Trial) int { return cmp.Compare(a.Spec.Load.Total(), b.Spec.Load.Total()) })
 	if err := most.Spec.Load.CheckFiles(); err != nil {
 		return broken(fmt.Errorf("%s: %w", p.Label(most.Cell), err))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type planFlags struct {
 	exclude          []string
 	budget           durationFlag
 	until            untilFlag
+
+	notes []string // on the plan that was made, for people
 }
 
 func (f *planFlags) flags(c *cobra.Command) {
@@ -70,9 +73,11 @@ func (f *planFlags) plan(c *cobra.Command, k *knobs, file string) (*plan.Plan, e
 		return nil, err
 	}
 	base := plan.Builtin()
-	switch {
+	switch command, alone := onlyCommand(k, f.variants); {
 	case file != "":
 		base, err = readPlan(file)
+	case alone:
+		base, err = f.foreign(command)
 	case len(k.named)+len(f.variants) > 0:
 		base, err = plan.New(f.name, plan.DefaultSeed, plan.DefaultBlocks, plan.DefaultWarmup, plan.DefaultDuration, nil)
 	}
@@ -80,7 +85,11 @@ func (f *planFlags) plan(c *cobra.Command, k *knobs, file string) (*plan.Plan, e
 		return nil, err
 	}
 	p, err := base.With(change)
-	if err != nil || f.budget == 0 && f.until == 0 {
+	if err != nil {
+		return nil, err
+	}
+	p, notes, err := merge(p)
+	if f.notes = append(f.notes, notes...); err != nil || f.budget == 0 && f.until == 0 {
 		return p, err
 	}
 	blocks, err := f.most(c, p)
@@ -88,6 +97,32 @@ func (f *planFlags) plan(c *cobra.Command, k *knobs, file string) (*plan.Plan, e
 		return nil, err
 	}
 	return p.With(plan.Changes{Blocks: &blocks})
+}
+
+// onlyCommand is the command that is named as the target, where no other knob is named.
+func onlyCommand(k *knobs, variants []string) (target plan.Level, ok bool) {
+	if len(k.named) != 1 || len(variants) > 0 || k.named[0].Knob != "target" || len(k.named[0].Levels) != 1 {
+		return "", false
+	}
+	target = k.named[0].Levels[0]
+	return target, strings.HasPrefix(target, "exec:")
+}
+
+// foreign is the plan for a command alone, and a note on what was chosen and what was not.
+func (f *planFlags) foreign(target plan.Level) (*plan.Plan, error) {
+	p, err := plan.Foreign(target, runtime.NumCPU())
+	if err != nil {
+		return nil, err
+	}
+	var chosen []string
+	for _, factor := range p.Factors[1:] {
+		chosen = append(chosen, factor.Knob+"="+strings.Join(factor.Levels, ","))
+	}
+	f.notes = append(f.notes,
+		"no knob but the target is named; chosen, of those that act on a server that is not ours: "+strings.Join(chosen, " "),
+		"not chosen: "+strings.Join(plan.Inside(target), ", ")+" and the options of the server's sockets act inside the server only, and this one is not ours: "+
+			"write them into its command, as {workers}; sysctls act where the trial has a network of its own, which naming one makes: --set sysctl.net.…")
+	return p, nil
 }
 
 // maxPlan is more than any plan has.

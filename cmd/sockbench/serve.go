@@ -77,7 +77,11 @@ func single(c *cobra.Command, k *knobs, seed uint64, warmup, duration durationFl
 	if !k.has("keep_awake") {
 		k.add("keep_awake", "off")
 	}
-	return plan.New(c.Name(), seed, 1, unit.Duration(warmup), unit.Duration(duration), k.named)
+	p, err := plan.New(c.Name(), seed, 1, unit.Duration(warmup), unit.Duration(duration), k.named)
+	if err == nil && p.Block(0, 0)[0].Spec.Beside != "" {
+		err = fmt.Errorf("cpus=%s is about two sides, and %s is one: write for example cpus=server=0 or cpus=client=1", p.Cells()[0]["cpus"], c.Name())
+	}
+	return p, err
 }
 
 func serve(c *cobra.Command, e *targets.Entry, s plan.Spec, listen, samples string, duration time.Duration, asJSON bool) error {

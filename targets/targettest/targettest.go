@@ -53,7 +53,7 @@ type check struct {
 // What a model must do that serves connections, and …
 var streams = []check{
 	{"Echo", echo, true}, {"Pipelined", pipelined, true}, {"Fragments", fragments, true}, {"Sink", sink, true},
-	{"OtherClients", otherClients, true}, {"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
+	{"Pieces", pieces, true}, {"Procs", procs, false}, {"OtherClients", otherClients, true}, {"NoAllocation", noAllocation, false}, {"HalfClose", halfClose, true}, {"Reset", reset, false},
 	{"Garbage", garbage, true}, {"GarbageEndsInOrder", garbageFin, true}, {"Oversized", oversized, true},
 	{"SlowReader", slowReader, true}, {"SlowReaderOfSmallReplies", slowReaderSmall, true}, {"Connections", connections, false},
 	{"ManyConnections", manyConnections, false}, {"Soak", soak, true},
@@ -68,12 +68,13 @@ var streams = []check{
 
 // … what one must that answers nobody, and …
 var silent = []check{
-	{"NoReply", noReply, false}, {"SilentOptions", silentOptions, false}, {"SilentDrain", silentDrain, false}, {"SilentClose", silentClose, false},
+	{"NoReply", noReply, false}, {"Procs", procs, false}, {"SilentOptions", silentOptions, false}, {"SilentDrain", silentDrain, false}, {"SilentClose", silentClose, false},
 }
 
 // … what one must that serves datagrams.
 var datagrams = []check{
 	{"Echo", echo, true}, {"Sink", sink, true}, {"NoAllocation", noAllocation, false}, {"Clients", udpClients, true},
+	{"Procs", procs, false},
 	{"Garbage", udpGarbage, true}, {"Batches", udpBatches, true}, {"Flood", udpFlood, true},
 	{"ServiceTime", serviceTime, false}, {"NoReplyWaitsForTheNext", noReplyWaits, true}, {"Samples", samples, true},
 	{"DrainReceived", udpDrain, true}, {"DrainUnderLoad", udpDrainUnderLoad, true}, {"DrainTooLong", udpDrainTooLong, false},
