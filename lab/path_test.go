@@ -13,6 +13,7 @@ import (
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 )
 
@@ -178,6 +179,31 @@ func TestSysctls(t *testing.T) {
 		r, err := l.Run(t.Context(), trials(t, 0, 20*time.Millisecond, "sysctl."+name, "1")[0])
 		if err != nil || r.Stage != "start" || !strings.Contains(r.Error, says) {
 			t.Errorf("%s: %v, stage %q: %s", name, err, r.Stage, r.Error)
+		}
+	}
+}
+
+// A request on a new connection takes two round trips, and with TCP Fast Open one, whatever the engine. Without the
+// server's bit of the sysctl the option is in force and inert.
+func TestFastOpen(t *testing.T) {
+	var l Lab
+	defer l.Close()
+	paths(t, &l)
+	for _, c := range []struct {
+		engine, connect, sysctl string
+		want                    time.Duration
+		class                   sockopt.Class
+	}{
+		{"epoll", "off", "3", 40 * time.Millisecond, sockopt.Equal}, {"epoll", "on", "1", 40 * time.Millisecond, sockopt.Inert},
+		{"epoll", "on", "3", 20 * time.Millisecond, sockopt.Equal}, {"net", "on", "3", 20 * time.Millisecond, sockopt.Equal}, {"block", "on", "3", 20 * time.Millisecond, sockopt.Equal},
+	} {
+		m := run(t, &l, 100*time.Millisecond, 400*time.Millisecond, "path", "delay=10ms", "workload", "crr", "connections", "2", "engine", c.engine,
+			"sysctl.net.ipv4.tcp_fastopen", c.sysctl, "TCP_FASTOPEN", "16", "TCP_FASTOPEN_CONNECT", c.connect).Metrics
+		if off := time.Duration(*m.Response.P50) - c.want; off < 0 || off > 3*time.Millisecond {
+			t.Errorf("%+v: p50 of the response is %v off", c, off)
+		}
+		if as := m.Server.Applied; len(as) != 1 || as[0].Class != c.class {
+			t.Errorf("%+v: the server applied %+v", c, as)
 		}
 	}
 }

@@ -35,12 +35,12 @@ var lossOptions = []Option{
 var deviceOptions = []Option{
 	{Name: "SO_RCVTIMEO", Level: solSocket, Num: 20, Kind: Timeval, Max: 1 << 40, Phases: everywhere, Sides: Both, Networks: TCP | UDP | Unix,
 		Inherited: true, Reads: ReadsRounded, RoundsTo: tick, RoundsBy: slowTick, Blocking: true,
-		Needs: "Blocking sockets: targets blocking and thread, engine block.",
+		Needs: "Sockets that block: targets such as blocking, thread, pool and fork, and engine block.",
 		Doc: "How long a blocking read waits; 0s waits for ever. Rounded up to the kernel's clock tick, 4 ms at 250 Hz, so it is no clock for less: 100 us " +
 			"came back after 8.0 ms. Non-blocking sockets ignore it, and so everything of Go's package net."},
 	{Name: "SO_SNDTIMEO", Level: solSocket, Num: 21, Kind: Timeval, Max: 1 << 40, Phases: everywhere, Sides: Both, Networks: TCP | UDP | Unix,
 		Inherited: true, Reads: ReadsRounded, RoundsTo: tick, RoundsBy: slowTick, Blocking: true,
-		Needs: "Blocking sockets, and a peer that does not read.",
+		Needs: "Sockets that block, as for SO_RCVTIMEO, and a peer that does not read.",
 		Doc: "How long a blocking write (and a blocking connect, which then fails with EINPROGRESS) waits; 0s waits for ever. A write that has moved some " +
 			"bytes before it gives up returns how many: a program that does not look sends a torn message. Non-blocking sockets ignore it."},
 	{Name: "SO_BUSY_POLL", Level: solSocket, Num: 46, Kind: Microseconds, Max: maxInt, Phases: everywhere, Sides: Both, Networks: TCP | UDP, Inherited: true, Reads: ReadsEqual,
@@ -55,7 +55,7 @@ var deviceOptions = []Option{
 		Privilege: netAdmin + " to raise it", Condition: NAPI, Needs: busy,
 		Doc: "How many packets one busy poll takes from the device at most. It can only be set: the kernel does not tell it."},
 	{Name: "SO_PRIORITY", Level: solSocket, Num: 12, Kind: Number, Max: maxInt, Phases: everywhere, Sides: Both, Networks: TCP | UDP, Reads: ReadsEqual,
-		Privilege: netAdmin + " from 7",
+		Privilege: netAdmin + " or CAP_NET_RAW from 7",
 		Needs:     "A queueing discipline with classes on the way out, and something that competes.",
 		Doc: "The class of this socket's packets inside this machine's own queues. Accepted sockets do not inherit it: a server sets it at established. " +
 			"Where the device has one queue for all, as loopback, it changes nothing. Setting IP_TOS changes it too."},

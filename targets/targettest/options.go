@@ -206,6 +206,14 @@ func fixedPort(t *testing.T, e *targets.Entry) {
 	if len(as) != 1 || as[0].Option != "SO_REUSEADDR" || as[0].Class != sockopt.ByModel {
 		t.Errorf("applied %+v, want SO_REUSEADDR by the model", as)
 	}
+	srv = start(t, e, targets.Spec{Options: []sockopt.Setting{option(t, "SO_REUSEADDR", "on")}}, targets.Place{Listen: addr})
+	alive(t, srv)
+	stop(t, srv)
+	for _, a := range srv.Result().Sockets.Applied {
+		if a.Class != sockopt.Equal {
+			t.Errorf("asked for, and applied %+v", a)
+		}
+	}
 }
 
 func ipv6(t *testing.T, e *targets.Entry) {
