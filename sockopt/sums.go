@@ -23,7 +23,7 @@ func (t *sums) look(fd int) {
 	var info TCPInfo
 	info.Read(fd)
 	t.add(&info)
-	t.mem.add(fd)
+	t.mem.add(fd, info.Len > 0)
 }
 
 // add counts one connection.
@@ -31,8 +31,11 @@ func (t *sums) add(info *TCPInfo) {
 	if info.Len == 0 {
 		return
 	}
-	for i, f := range tcpFields {
-		if v, ok := info.field(i); ok && f.sum {
+	for i := range tcpFields {
+		if !tcpFields[i].sum {
+			continue
+		}
+		if v, ok := info.field(i); ok {
 			t.tcp[i] += v
 		}
 	}
@@ -74,12 +77,19 @@ var memFields = [...]struct {
 	{"recv_queue", false}, {"send_queue", false}, {"unsent_queue", false},
 }
 
-// queues are the ioctls that say how many bytes wait to be read, to be acknowledged, and to be sent: what a datagram
-// socket says first is of its next datagram alone.
-var queues = [...]uint{unix.SIOCINQ, unix.SIOCOUTQ, unix.SIOCOUTQNSD}
+// queues are the ioctls that say how many bytes wait to be read, to be acknowledged, and to be sent, and which of memFields
+// is the memory that they take on a socket of TCP. What a datagram socket says first is of its next datagram alone.
+var queues = [...]struct {
+	ioctl  uint
+	memory int
+}{{unix.SIOCINQ, rmemAlloc}, {unix.SIOCOUTQ, wmemQueued}, {unix.SIOCOUTQNSD, wmemQueued}}
 
-// add counts in what lies in fd.
-func (m *memory) add(fd int) {
+const rmemAlloc, wmemQueued = 0, 5
+
+// add counts in what lies in fd. A connection of TCP whose queues take no memory is not asked for their lengths.
+//
+// Note: asked, the whole last look took 4.6 µs instead of 2.6 µs, for each connection that a server of crr closes.
+func (m *memory) add(fd int, tcp bool) {
 	var info [len(memFields) - len(queues)]int32
 	n, errno := getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, unsafe.Pointer(&info), unsafe.Sizeof(info))
 	if errno != 0 {
@@ -88,8 +98,10 @@ func (m *memory) add(fd int) {
 	for i, v := range info[:n/4] {
 		m.put(i, int64(v))
 	}
-	for i, queue := range queues {
-		if v, err := unix.IoctlGetInt(fd, queue); err == nil {
+	for i, q := range queues {
+		if tcp && n > 0 && info[q.memory] == 0 {
+			m.put(len(info)+i, 0)
+		} else if v, err := unix.IoctlGetInt(fd, q.ioctl); err == nil {
 			m.put(len(info)+i, int64(v))
 		}
 	}
