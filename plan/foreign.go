@@ -8,8 +8,12 @@ import (
 	"github.com/sockbench/sockbench/sockopt"
 )
 
-// foreignMost is about how long the trials of Foreign take, a block of them at least.
-const foreignMost = 45 * time.Second
+// The trials of Foreign take about foreignMost, but a block of them at least, where each takes foreignStart beside its
+// warm-up and measure phase: an interpreter has to start.
+const (
+	foreignMost  = time.Minute
+	foreignStart = 150 * time.Millisecond
+)
 
 // Foreign is the plan that is run where a command is the target and no other knob is named: those that can act on a
 // server that is not ours, and those that stand in its command and have no value of their own. cpus is how many there are.
@@ -35,7 +39,7 @@ func Foreign(target Level, cpus int) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.With(Changes{Blocks: new(max(1, min(b.Blocks, int(foreignMost/p.Time(0)))))})
+	return p.With(Changes{Blocks: new(max(1, min(b.Blocks, int(foreignMost/p.Time(foreignStart)))))})
 }
 
 // usual are levels of a knob that a command of someone else's may hold and that has no default; nil: nobody can guess.

@@ -26,7 +26,7 @@ func (l lost) note(r results.Record) {
 	e := l[target]
 	if r.Metrics != nil {
 		e.worked = true
-	} else if r.Stage == "serve" {
+	} else if r.Stage == "serve" && e.failed < tries { // those that were not tried are no failures of their own
 		e.failed++
 		e.last = r.Error
 	}
