@@ -420,3 +420,20 @@ func TestWordsAreShort(t *testing.T) {
 		}
 	}
 }
+
+// Where a regime is what a factor is about, its levels are compared although the regime differs.
+func TestPlacementIsCompared(t *testing.T) {
+	for knob, levels := range map[string][]string{"cpus": {"same", "apart"}, "keep_awake": {"on", "off"}} {
+		p, err := plan.New("x", 1, 12, 0, 1e9, []plan.Factor{{Knob: knob, Levels: levels}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs := made(t, p, func(c plan.Cell) float64 { return map[string]float64{levels[0]: 1e6, levels[1]: 3e6}[c[knob]] })
+		for i := range rs {
+			rs[i].Metrics.Machine.Regime = rs[i].Cell[knob]
+		}
+		if fs := Findings(p, rs); len(fs) == 0 || !strings.Contains(fs[0].Claim, knob+"="+levels[0]) {
+			t.Errorf("%s: findings %q", knob, claims(fs))
+		}
+	}
+}
