@@ -150,7 +150,12 @@ func flows(r *results.Record) []flow {
 	perSecond := func(bytes int64) float64 { return float64(bytes) * 1e9 / float64(m.Duration) / n }
 	up := flow{"client", "server", &m.Client, &m.Server, perSecond(m.SentBytes), n}
 	down := flow{"server", "client", &m.Server, &m.Client, perSecond(m.RecvBytes), n}
-	if down.rate > up.rate {
+	switch {
+	case stream(r) && down.rate > up.rate: // what goes the other way is only acknowledgements
+		return []flow{down}
+	case stream(r):
+		return []flow{up}
+	case down.rate > up.rate:
 		return []flow{down, up}
 	}
 	return []flow{up, down}

@@ -86,11 +86,11 @@ func show(v float64, unit string) string {
 
 // strength is how many times f is beyond its threshold.
 func (f Figure) strength() float64 {
-	if f.Is == "≤" || f.Is == "<" {
+	switch {
+	case f.Limit == 0:
+		return 1
+	case f.Is == "≤" || f.Is == "<":
 		return f.Limit / max(f.Value, 1e-9)
-	}
-	if f.Limit == 0 {
-		return f.Value
 	}
 	return f.Value / f.Limit
 }

@@ -10,6 +10,7 @@ import (
 const (
 	limitedShare = .10   // of the time with something to send, more than: less is the start of a connection, while buffers still grow
 	filledShare  = .50   // of a window or buffer under way, at least: with less under way it is not the size that limits
+	bufferShare  = .70   // of a send buffer under way, at least: the kernel counts its own overhead too, up to a quarter
 	resentShare  = .01   // of data segments, more than: CUBIC's own probing of a queue stays below
 	littleOff    = .10   // of what Little's law says, more than: verify finds 4 %
 	perConnMin   = 20    // requests of each connection, at least: those cut by the edges of the measure phase are one in each
@@ -34,9 +35,9 @@ const (
 	farAway      = 1e6   // ns of RTT, at least: nearer than that it is no path
 	pathTimes    = 1.5   // times the RTT that requests take at p50, at most: the rest is the path's
 	wakesEach    = .9    // voluntary switches for a reply on each side, at least
-	wokenShare   = .50   // of p50 that both sides compute, at most: the rest is waiting to run
 	threadsEach  = 32    // threads for a CPU of the server, at least: a time slice each is longer than most requests take
-	tailTimes    = 4     // p99 over p50, at least
+	turnsLeast   = 10e6  // ns of p99, at least: some slices of the scheduler's 3 ms
+	tailTimes    = 2     // p99 over p50, at least
 	skewTimes    = 2     // an even share, at least
 	skewLeast    = 8     // connections for a worker, at least: fewer are uneven by chance
 	clientBusy   = .90   // of the engines' time, more than, as check client_saturated has it
@@ -47,7 +48,7 @@ const (
 // counted or refused, then what follows from times, last what limits where nothing need be wrong.
 var Rules = []Rule{
 	{Code: "littles_law", Doc: "the bench itself is wrong: throughput × response time is not the number of requests under way",
-		Needs: fmt.Sprintf("a closed loop without think time or failures, at least %d requests of each connection; throughput × mean response time off by more than %s", perConnMin, share(littleOff)),
+		Needs: fmt.Sprintf("an undisturbed closed loop without think time or failures, at least %d requests of each connection; throughput × mean response time off by more than %s and what the edges of the measure phase can hide, twice the longest response ÷ its length", perConnMin, share(littleOff)),
 		Test:  littlesLaw},
 	{Code: "open_files", Doc: "the server has no file descriptor left for another connection",
 		Needs: "as many files open as the server's process may have", Test: openFiles},
@@ -72,7 +73,7 @@ var Rules = []Rule{
 		Needs: fmt.Sprintf("limited by the receiver's window for more than %s of the time with something to send; rate × RTT less than %s of the window", share(limitedShare), share(filledShare)),
 		Test:  eachWay(slowReader)},
 	{Code: "send_buffer", Doc: "the send buffer is full: it is less than what fits into a round trip",
-		Needs: fmt.Sprintf("limited by the send buffer for more than %s of the time with something to send; rate × RTT at least %s of the buffer", share(limitedShare), share(filledShare)),
+		Needs: fmt.Sprintf("SO_SNDBUF set; rate × RTT at least %s of the buffer as it reads, without a queue in the network (RTT less than %d times the shortest), and the receiver's window is no limit", share(bufferShare), queueTimes),
 		Test:  eachWay(sendBuffer)},
 	{Code: "nagle", Doc: "Nagle's algorithm holds back the second piece of a message until the peer's delayed acknowledgement of the first, some 40 ms",
 		Needs: fmt.Sprintf("p50 without the server's own time and a round trip at least %s and at most %s and a round trip; at least %.1f data segments for a message; TCP_NODELAY not on; delayed acknowledgements for at least %s of the requests", term.Duration(heldLow), term.Duration(heldHigh), twoSegments, share(oneEach)),
@@ -89,17 +90,17 @@ var Rules = []Rule{
 	{Code: "own_queue", Doc: "a queue stands in the sender's own socket: what is written waits for what was written before",
 		Needs: fmt.Sprintf("requests take at least %d RTTs beside the server's time, and a connection's rate × the time beyond the RTT is at least %d KiB; both sides less than %s busy, and the receiver's window is no limit", ownTimes, ownQueue, share(serverBusy)), Test: ownSocket},
 	{Code: "loss_limited", Doc: "congestion control takes every loss for congestion, and sends less than the path carries",
-		Needs: fmt.Sprintf("more than %s of the data segments sent again, no limit by window or buffer of more than %s, and less than %s of the path's rate where that is known; congestion control other than bbr", share(resentShare), share(limitedShare), share(serverBusy)), Test: eachWay(lossLimited)},
+		Needs: fmt.Sprintf("more than %s of the data segments sent again, the receiver's window a limit for at most %s of the time, and less than %s of the path's rate where that is known; congestion control other than bbr", share(resentShare), share(limitedShare), share(serverBusy)), Test: eachWay(lossLimited)},
 	{Code: "small_segments", Doc: "messages leave in more segments than their bytes take, and each costs CPU time on both sides",
 		Needs: fmt.Sprintf("more than %.1f times the data segments that the bytes take; one side at least %s busy", moreSegments, share(busyEnough)), Test: eachWay(smallSegments)},
 	{Code: "oversubscribed", Doc: "more threads want to run than there are CPUs: requests wait for their thread's turn, and the tail grows",
-		Needs: fmt.Sprintf("at least %d threads for each CPU of the server, which is at least %s busy; p99 at least %d times p50", threadsEach, share(serverBusy), tailTimes), Test: oversubscribed},
+		Needs: fmt.Sprintf("a loopback; at least %d threads for each CPU of the server, and %.1f voluntary switches of it for a reply; p99 at least %s and %d times p50", threadsEach, wakesEach, term.Duration(turnsLeast), tailTimes), Test: oversubscribed},
 	{Code: "listener_skew", Doc: "connections are spread unevenly over the listening sockets: one worker has far more than its share",
 		Needs: fmt.Sprintf("listener other than shared, at least %d connections for a worker; one accepted at least %d times its share", skewLeast, skewTimes), Test: listenerSkew},
 	{Code: "app_limited", Limit: true, Doc: "the sender waits for its application: what is under way is back after a round trip, and no buffer changes that",
-		Needs: fmt.Sprintf("a closed loop over an RTT of at least %s; p50 without the server's time at most %.1f RTTs; both sides less than %s busy, no limit by window or buffer of more than %s", term.Duration(farAway), pathTimes, share(idleEnough), share(limitedShare)), Test: appLimited},
+		Needs: fmt.Sprintf("a closed loop over an RTT of at least %s; p50 without the server's time at most %.1f RTTs; both sides less than %s busy, the receiver's window a limit for at most %s of the time", term.Duration(farAway), pathTimes, share(idleEnough), share(limitedShare)), Test: appLimited},
 	{Code: "wake_ups", Limit: true, Doc: "the time goes into waking up: each side sleeps until the other has done its part",
-		Needs: fmt.Sprintf("a loopback; at least %.1f voluntary switches for a reply on each side; CPU time of both at most %s of p50", wakesEach, share(wokenShare)), Test: wakeUps},
+		Needs: fmt.Sprintf("a closed loop on a loopback; at least %.1f voluntary switches for a reply on each side, of which both are less than %s busy", wakesEach, share(serverBusy)), Test: wakeUps},
 	{Code: "client_limit", Limit: true, Doc: "the load generator is the limit, not the server",
 		Needs: fmt.Sprintf("the load generator more than %s busy, the server less than %s", share(clientBusy), share(serverBusy)), Test: clientLimit},
 	{Code: "server_cpu", Limit: true, Doc: "CPU time is the limit: the server uses what it has",
