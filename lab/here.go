@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
@@ -26,6 +27,7 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 	if place.Trace, err = loadgen.ReadTrace(s.Load); err != nil {
 		return rec, nil, err
 	}
+	before := machine.Network()
 	load, err := loadgen.Connect(ctx, s.Load, place)
 	if err != nil {
 		return rec, nil, err
@@ -38,6 +40,7 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 	if err != nil {
 		return rec, nil, err
 	}
+	side.Net = join(machine.Changed(before, machine.Network()), side.Net)
 	seen, ok := <-watch
 	if !ok {
 		return rec, nil, context.Cause(ctx)

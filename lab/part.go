@@ -107,7 +107,7 @@ func serve(c *channel) error {
 				if s, ok := srv.(interface{ Measure(from, to int64) }); ok {
 					s.Measure(m.Window.Measure, m.Window.End)
 				}
-				used = sample(*m.Window, srv.PIDs)
+				used = sample(*m.Window, srv)
 				continue
 			}
 			if used == nil {
@@ -157,16 +157,21 @@ func finish(c *channel, srv targets.Server, side results.Side, before map[string
 	}
 	r := srv.Result()
 	side.Sockets = r.Sockets
-	side.Net = machine.Changed(before, machine.Network())
+	side.Net = join(machine.Changed(before, machine.Network()), side.Net)
 	return c.send(Message{Done: &Done{Server: &r, Histograms: r.Histograms, Side: side, Served: r.Samples}})
 }
 
-// sample measures what a server uses in the measure phase: this process, or the given ones if there are any.
-func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
+// sample measures what a server uses in the measure phase: this process, or those that it names if there are any.
+func sample(w loadgen.Window, srv targets.Server) <-chan results.Side {
 	out := make(chan results.Side, 1)
+	pids, look := srv.PIDs, func(int64) {}
+	if s, ok := srv.(interface{ Look(at int64) }); ok {
+		look = s.Look
+	}
 	go func() {
 		clock.Sleep(w.Measure)
 		began, u0, err := usage(pids)
+		w.Looks(nil, look)
 		clock.Sleep(w.End)
 		ended, u1, err1 := usage(pids)
 		all := pids()
@@ -186,6 +191,7 @@ func sample(w loadgen.Window, pids func() []int) <-chan results.Side {
 		}
 		s := side(u0, u1, scale)
 		s.Files, s.FilesMax, s.PSS, s.Processes = open, most, proc.PSS(all), len(all)
+		s.Net = machine.Sockstat()
 		out <- s
 	}()
 	return out
@@ -220,6 +226,7 @@ func load(c *channel) error {
 	if m.Load == nil {
 		return errors.New("the client part was not told what to load")
 	}
+	before := machine.Network()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	windows := make(chan loadgen.Window, 1)
@@ -251,6 +258,7 @@ func load(c *channel) error {
 		if err != nil {
 			return err
 		}
+		s.Net = join(machine.Changed(before, machine.Network()), s.Net)
 		requests, _ := l.Samples()
 		return c.send(Message{Done: &Done{Client: &r, Histograms: r.Histograms, Side: s, Requests: requests}})
 	}
@@ -274,12 +282,18 @@ func Drive(ctx context.Context, l *loadgen.Load, w loadgen.Window) (loadgen.Resu
 		return r, results.Side{}, err
 	}
 	s := side(u[0], u[1], 1)
-	s.PSS, s.Processes = proc.PSS([]int{os.Getpid()}), 1 // with its connections still open
+	s.PSS, s.Processes, s.Net = proc.PSS([]int{os.Getpid()}), 1, machine.Sockstat() // with its connections still open
 	if err := l.Close(); err != nil {
 		return r, s, err
 	}
 	s.Sockets = l.Sockets()
 	return r, s, nil
+}
+
+// join is both of what two maps hold.
+func join(a, b map[string]int64) map[string]int64 {
+	maps.Copy(a, b)
+	return a
 }
 
 // settleTime is how long a server may take to accept its clients before they have anything to ask. One that starts a

@@ -167,8 +167,9 @@ func (l *Load) Run(ctx context.Context, w Window, edge func(begins bool)) (Resul
 		engines[i] = e
 	}
 	engines[0].onEdge = edge
-	finished := make(chan struct{})
-	defer close(finished)
+	finished, looked := make(chan struct{}), make(chan struct{})
+	defer func() { close(finished); <-looked }()
+	go func() { defer close(looked); w.Looks(finished, l.tally.Look) }()
 	go func() {
 		select {
 		case <-ctx.Done():

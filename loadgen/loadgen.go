@@ -59,6 +59,7 @@ type Window struct {
 	Measure int64 `json:"measure"`
 	End     int64 `json:"end"`
 	Drained int64 `json:"drained"`
+	Look    int64 `json:"look,omitempty"` // from one look at the connections in the measure phase to the next; 0: there is none
 }
 
 // Result is the client's side of the measure phase, in the workload's units.
@@ -150,11 +151,40 @@ type EngineUse struct {
 	Spin    int64 `json:"spin_ns"` // polling for the next due send, with nothing to do
 }
 
+// Streams are looked at every 100 ms, or less often where there would be more than 100 looks.
+const (
+	lookEvery = int64(100 * time.Millisecond)
+	looksMax  = 100
+)
+
 // WindowFrom lays the phases of s out from now + lead on; the drain lasts at most drain.
 func WindowFrom(s Spec, lead, drain time.Duration) Window {
 	start := clock.Now() + int64(lead)
 	w := Window{Start: start, Measure: start + int64(s.Warmup)}
 	w.End = w.Measure + int64(s.Duration)
 	w.Drained = w.End + int64(drain)
+	if k, err := FindWorkload(s.Workload); err == nil && k.Stream {
+		w.Look = max(lookEvery, (int64(s.Duration)+looksMax-1)/looksMax)
+	}
 	return w
+}
+
+// Looks calls look when the connections are to be looked at, with the nanoseconds since the measure phase began, and
+// returns after the last look or when stop is closed. A look whose time has passed when its turn comes is left out.
+func (w *Window) Looks(stop <-chan struct{}, look func(at int64)) {
+	if w.Look <= 0 {
+		return
+	}
+	for at := w.Measure; at < w.End; at += w.Look {
+		wait := at - clock.Now()
+		if wait < -w.Look/2 {
+			continue
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Duration(wait)):
+			look(clock.Now() - w.Measure)
+		}
+	}
 }

@@ -16,6 +16,7 @@ type Workload struct {
 	Unit      string      // what is counted
 	Brief     bool        // every unit has a connection of its own: opened, used once, closed
 	Arrived   bool        // bytes sent are those that have arrived, and not those that were written
+	Stream    bool        // bytes flow all the time: both sides look at their connections now and then
 	Defaults  func(*Spec) // what the workload is with nothing else named; nil: as rr
 }
 
@@ -23,9 +24,9 @@ type Workload struct {
 var Workloads = []Workload{
 	{Name: "rr", Unit: "request", Doc: "request and reply over connections that stay open"},
 	{Name: "crr", Unit: "connection", Brief: true, Doc: "connect, request, reply, close: every request has a connection of its own"},
-	{Name: "stream-up", Unit: "block", Arrived: true, Defaults: bulk(block, 16),
+	{Name: "stream-up", Unit: "block", Arrived: true, Stream: true, Defaults: bulk(block, 16),
 		Doc: "1 MiB blocks to the server, each acknowledged by a small reply, many under way"},
-	{Name: "stream-down", Unit: "block", Defaults: bulk(16, block),
+	{Name: "stream-down", Unit: "block", Stream: true, Defaults: bulk(16, block),
 		Doc: "1 MiB blocks from the server, each asked for by a small request, many under way"},
 }
 

@@ -59,7 +59,7 @@ type Side struct {
 	FilesMax    int   `json:"open_files_max,omitempty"`
 
 	sockopt.Sockets
-	Net map[string]int64 `json:"net,omitempty"` // counters of its network namespace that changed
+	Net map[string]int64 `json:"net,omitempty"` // counters of its network namespace that changed in the trial, and of sockstat what there was when the measure phase ended
 
 	Undrained string `json:"undrained,omitempty"` // why it had to be ended by force after the trial; "": it had not
 	Died      string `json:"died,omitempty"`      // how its process ended before it was told to; "": it did not

@@ -177,18 +177,6 @@ func TestTallyTCP(t *testing.T) {
 	}
 }
 
-// A field behind the kernel's length is absent, not zero.
-func TestTCPInfoShort(t *testing.T) {
-	var info TCPInfo
-	info.Len = int(tcpFields[0].offset + tcpFields[0].size)
-	if _, ok := info.field(0); !ok {
-		t.Error("rtt is absent")
-	}
-	if v, ok := info.field(len(tcpFields) - 1); ok || info.at(len(tcpFields)-1) != -1 {
-		t.Errorf("a field past the end reads %d", v)
-	}
-}
-
 func TestParseRefused(t *testing.T) {
 	for _, c := range []struct {
 		name, level string

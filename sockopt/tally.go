@@ -15,26 +15,30 @@ import (
 type Sockets struct {
 	Applied []Applied         `json:"applied"`
 	First   map[string]string `json:"first_socket,omitempty"` // every option of the table on the side's first connection, named or not
-	TCP     map[string]int64  `json:"tcp,omitempty"`          // counters summed over all connections, for their whole lives
-	Worst   map[string]int64  `json:"worst,omitempty"`        // of the connection with most retransmits, then the longest RTT
+	TCP     map[string]int64  `json:"tcp,omitempty"`          // of TCP_INFO, added up over all connections at their last look: counters for their whole lives, queues, and how many have a bit
+	Worst   map[string]int64  `json:"worst,omitempty"`        // all of TCP_INFO, of the connection with most retransmits, then the longest RTT
+	Mem     map[string]int64  `json:"mem,omitempty"`          // memory, drops and queues of all sockets at their last look, by memFields
+	Samples []Sample          `json:"samples,omitempty"`      // of streams: their connections in the measure phase, by time
 }
 
 // Tally gathers what became of one side's sockets: options set phase by phase and read back, TCP_INFO summed, the
-// worst connection kept. It lives here because targets and loadgen both need it and never import each other.
-// Safe for concurrent use. Whoever owns a descriptor calls, in this order: Fresh, then Listening (listeners) or Opened
+// worst connection kept, the first ones looked at now and then. It lives here because targets and loadgen both need it
+// and never import each other. Safe for concurrent use. Whoever owns a descriptor calls, in this order: Fresh, then Listening (listeners) or Opened
 // and Closing (connections). None of them fails: what could not be set is in the report.
 type Tally struct {
 	settings []Setting
 	rearm    []Setting // of phase EachRead
 
-	mu     sync.Mutex
-	failed map[string]error // by option, while it was set on a fresh or listening socket
-	model  []Applied
-	open   map[int][]Applied
-	closed map[Applied]int
-	first  map[string]string
-	sums   sums
-	limits []Applied // of listening sockets: backlog
+	mu      sync.Mutex
+	failed  map[string]error // by option, while it was set on a fresh or listening socket
+	model   []Applied
+	open    map[int][]Applied
+	watched []int // of open, those that a Look is at, in the order of their opening
+	closed  map[Applied]int
+	first   map[string]string
+	sums    sums
+	samples []Sample
+	limits  []Applied // of listening sockets: backlog
 }
 
 // NewTally returns a Tally for sockets that are to have these settings. The slice is not modified.
@@ -117,6 +121,9 @@ func (t *Tally) Opened(fd int) {
 		}
 	}
 	t.open[fd] = as
+	if len(t.watched) < watchMax {
+		t.watched = append(t.watched, fd)
+	}
 }
 
 // Again is Opened for one of so many connections that looking at each would take longer than they live: its options of
@@ -138,13 +145,12 @@ func (t *Tally) Closing(fd int) {
 	if !opened {
 		return
 	}
-	var info TCPInfo
-	info.Read(fd)
+	t.sums.look(fd)
 	delete(t.open, fd)
+	t.watched = slices.DeleteFunc(t.watched, func(w int) bool { return w == fd })
 	for _, a := range as {
 		t.closed[lastLook(fd, a)]++
 	}
-	t.sums.add(&info)
 }
 
 // lastLook is a with what the option reads now.
@@ -155,31 +161,6 @@ func lastLook(fd int, a Applied) Applied {
 		}
 	}
 	return a
-}
-
-// sums is TCP_INFO over connections: counters added up, and the worst connection kept.
-type sums struct {
-	seen       bool
-	tcp, worst [len(tcpFields)]int64
-}
-
-// add counts one connection.
-func (t *sums) add(info *TCPInfo) {
-	if info.Len == 0 {
-		return
-	}
-	for i, f := range tcpFields {
-		if v, ok := info.field(i); ok && f.sum {
-			t.tcp[i] += v
-		}
-	}
-	worse := !t.seen || cmp.Or(cmp.Compare(info.at(worstBy[0]), t.worst[worstBy[0]]), cmp.Compare(info.at(worstBy[1]), t.worst[worstBy[1]])) > 0
-	if worse {
-		for i := range tcpFields {
-			t.worst[i] = info.at(i)
-		}
-	}
-	t.seen = true
 }
 
 // Failed is what could not be set on fresh and listening sockets, for Inherit.
@@ -204,7 +185,7 @@ func (t *Tally) Inherit(failed map[string]unix.Errno) {
 	}
 }
 
-// Merge adds what another process saw of the same server.
+// Merge adds what another process saw of the same server. Samples, which are of moments, stay those of s.
 func (s *Sockets) Merge(o Sockets) {
 	counts := map[Applied]int{}
 	proven := map[string]bool{}
@@ -226,6 +207,7 @@ func (s *Sockets) Merge(o Sockets) {
 	if s.First == nil {
 		s.First = o.First
 	}
+	s.Mem = mergeMemory(s.Mem, o.Mem)
 	if o.TCP == nil {
 		return
 	}
@@ -235,8 +217,7 @@ func (s *Sockets) Merge(o Sockets) {
 	for name, n := range o.TCP {
 		s.TCP[name] += n
 	}
-	by := func(w map[string]int64, k int) int64 { return w[tcpFields[worstBy[k]].name] }
-	if cmp.Or(cmp.Compare(by(o.Worst, 0), by(s.Worst, 0)), cmp.Compare(by(o.Worst, 1), by(s.Worst, 1))) > 0 {
+	if cmp.Or(cmp.Compare(o.Worst[worstBy[0]], s.Worst[worstBy[0]]), cmp.Compare(o.Worst[worstBy[1]], s.Worst[worstBy[1]])) > 0 {
 		s.Worst = o.Worst
 	}
 }
@@ -252,12 +233,10 @@ func sortApplied(all []Applied) {
 func (t *Tally) Report() Sockets {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := Sockets{Applied: slices.Concat(t.model, t.limits), First: t.first}
+	s := Sockets{Applied: slices.Concat(t.model, t.limits), First: t.first, Samples: slices.Clone(t.samples)}
 	counts, sums := maps.Clone(t.closed), t.sums
 	for fd, as := range t.open {
-		var info TCPInfo
-		info.Read(fd)
-		sums.add(&info)
+		sums.look(fd)
 		for _, a := range as {
 			counts[lastLook(fd, a)]++
 		}
@@ -274,15 +253,7 @@ func (t *Tally) Report() Sockets {
 			}
 		}
 	}
-	if sums.seen {
-		s.TCP, s.Worst = map[string]int64{}, map[string]int64{}
-		for i, f := range tcpFields {
-			if f.sum {
-				s.TCP[f.name] = sums.tcp[i]
-			}
-			s.Worst[f.name] = sums.worst[i]
-		}
-	}
+	sums.report(&s)
 	return s
 }
 

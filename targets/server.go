@@ -43,6 +43,9 @@ func (s *server) Measure(from, to int64) {
 	s.env.to.Store(to)
 }
 
+// Look keeps what the connections of this process are like, so long after the measure phase began.
+func (s *server) Look(at int64) { s.env.sockets.Look(at) }
+
 // Accepted is how many connections were accepted so far.
 func (s *server) Accepted() int64 { return s.env.accepts.Load() }
 

@@ -239,6 +239,7 @@ func (m *udp) release() {
 func (m *udp) drain() {
 	m.mu.Lock()
 	if m.fd >= 0 {
+		m.env.sockets.Closing(m.fd) // the last look: what is dropped from now on was not lost for want of room
 		drop := [1]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 		// Where a sandbox forbids it, what arrives while draining is answered too, until Drain's time is over.
 		_ = unix.SetsockoptSockFprog(m.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"testing"
 	"time"
@@ -88,6 +89,39 @@ func TestPausesAreCutToTheSpan(t *testing.T) {
 	}
 	if len(l.pauses) > 512 {
 		t.Errorf("%d pauses are kept", len(l.pauses))
+	}
+}
+
+// Values may be negative; a line that is not what it seems is left out.
+func TestCounters(t *testing.T) {
+	m := map[string]int64{}
+	counters("Tcp: MaxConn CurrEstab\nTcp: -1 7\nIcmp: InMsgs\nIcmp: 3\nUdp: One Two\nUdp: 1\nTcpExt: ListenOverflows\nTcpExt: 5\n", m)
+	if want := map[string]int64{"Tcp.MaxConn": -1, "Tcp.CurrEstab": 7, "TcpExt.ListenOverflows": 5}; !maps.Equal(m, want) {
+		t.Errorf("%v, want %v", m, want)
+	}
+	if d := Changed(map[string]int64{"Tcp.MaxConn": -1, "Tcp.CurrEstab": 9}, m); !maps.Equal(d, map[string]int64{"Tcp.CurrEstab": -2, "TcpExt.ListenOverflows": 5}) {
+		t.Errorf("%v changed", d)
+	}
+}
+
+// A socket that listens is in use until it is closed.
+func TestSockstat(t *testing.T) {
+	before := Sockstat()
+	for _, key := range []string{"sockstat.TCP.inuse", "sockstat.TCP.tw", "sockstat.TCP.alloc", "sockstat.TCP.mem", "sockstat.UDP.inuse"} {
+		if _, ok := before[key]; !ok {
+			t.Errorf("no %s in %v", key, before)
+		}
+	}
+	const many = 100 // others come and go meanwhile
+	for range many {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	if n := Sockstat()["sockstat.TCP.inuse"] - before["sockstat.TCP.inuse"]; n < many/2 || n > 2*many {
+		t.Errorf("%d sockets more listen, and %d more are in use", many, n)
 	}
 }
 

@@ -89,7 +89,7 @@ func udpBatches(t *testing.T, e *targets.Entry) {
 	}
 }
 
-// udpFlood: what does not fit the socket's buffer is lost, and the server goes on.
+// udpFlood: what does not fit the socket's buffer is lost and counted, and the server goes on.
 func udpFlood(t *testing.T, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:20ms"), Options: []sockopt.Setting{option(t, "SO_RCVBUF", "16KiB")}}, targets.Place{})
 	c := dial(t, srv)
@@ -99,8 +99,8 @@ func udpFlood(t *testing.T, e *targets.Entry) {
 	if err := wait(); err != nil {
 		t.Error(err)
 	}
-	if r := srv.Result(); r.Requests < 2 || r.Requests > 500 {
-		t.Errorf("%d of 1,000 requests found room in 32 KiB", r.Requests)
+	if r := srv.Result(); r.Requests < 2 || r.Requests > 500 || r.Requests+r.Sockets.Mem["drops"] != 1000 {
+		t.Errorf("%d of 1,000 requests found room in 32 KiB, %d found none", r.Requests, r.Sockets.Mem["drops"])
 	}
 }
 
@@ -133,7 +133,8 @@ func udpGone(t *testing.T, c *client) {
 	}
 }
 
-// udpDrainUnderLoad: clients that never stop asking cannot hold a drain up.
+// udpDrainUnderLoad: clients that never stop asking cannot hold a drain up. What is kept out meanwhile was not lost for
+// want of room.
 func udpDrainUnderLoad(t *testing.T, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:1ms")}, targets.Place{})
 	var wg sync.WaitGroup
@@ -154,6 +155,9 @@ func udpDrainUnderLoad(t *testing.T, e *targets.Entry) {
 		t.Errorf("drain: %v", err)
 	}
 	within(t, patience, "the clients' end", wg.Wait)
+	if n := srv.Result().Sockets.Mem["drops"]; n != 0 {
+		t.Errorf("the socket had room for all, and is said to have dropped %d", n)
+	}
 }
 
 // udpDrainTooLong: what does not finish in time is left, and Drain says so.
