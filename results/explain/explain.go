@@ -48,8 +48,11 @@ type Figure struct {
 }
 
 // holds says whether the figure is on the rule's side of its threshold. NaN, which stands for what the record does not
-// hold, never is.
+// hold, never is, nor is what was divided by nothing.
 func (f Figure) holds() bool {
+	if f.Is != "" && (math.IsNaN(f.Value) || math.IsInf(f.Value, 0)) {
+		return false
+	}
 	switch f.Is {
 	case "≥":
 		return f.Value >= f.Limit

@@ -106,7 +106,7 @@ var cases = []struct {
 	{"no_local_port", "workload=crr", func(m *results.Metrics) { m.Errors = map[string]int64{"connect: no local port left": 1} }, func(m *results.Metrics) { m.Errors = map[string]int64{"reset": 1} }, nil, "workload=crr,rr"},
 	{"accept_queue", "backlog=8", connects(950*ms, "TcpExt.ListenOverflows", 1), connects(949*ms, "TcpExt.ListenOverflows", 1), both(connects(950*ms, "x", 1), func(m *results.Metrics) { m.Server.Net = nil }), "backlog=8,4096"},
 	{"accept_queue", "", connects(3000*ms, "TcpExt.ListenOverflows", 9), connects(3000*ms, "TcpExt.ListenOverflows", 0), nil, "backlog=default,4096"},
-	{"syn_lost", "", connects(950*ms, "TcpExt.TCPSynRetrans", 1), connects(949*ms, "TcpExt.TCPSynRetrans", 1), func(m *results.Metrics) { m.Connect.Max, m.Client.Net, m.Server.Net = 950*ms, nil, nil }, "client.TCP_SYNCNT=default,1"},
+	{"syn_lost", "", connects(950*ms, "TcpExt.TCPSynRetrans", 1), connects(949*ms, "TcpExt.TCPSynRetrans", 1), func(m *results.Metrics) { m.Connect.Max, m.Client.Net, m.Server.Net = 950*ms, nil, nil }, "connect_timeout=3s,300ms"},
 	{"syn_lost", "", connects(3000*ms, "TcpExt.TCPSynRetrans", 1), both(connects(3000*ms, "TcpExt.TCPSynRetrans", 1), connects(3000*ms, "TcpExt.ListenOverflows", 1)), nil, ""},
 	{"udp_drops", "target=udp", func(m *results.Metrics) { m.Server.Net["Udp.RcvbufErrors"], m.TimedOut = 200, 200 }, func(m *results.Metrics) { m.Server.Net["Udp.RcvbufErrors"], m.TimedOut = 199, 199 }, func(m *results.Metrics) { m.TimedOut, m.Server.Net = 200, nil }, "server.SO_RCVBUF=default,4MiB"},
 	{"option_capped", "server.SO_RCVBUF=64MiB", func(m *results.Metrics) {

@@ -27,21 +27,23 @@ const (
 	twoSegments  = 1.9   // data segments of a message, at least: not all may be held
 	oneEach      = .5    // delayed acknowledgements for a request, at least
 	moreSegments = 1.5   // times the segments that the bytes take, more than
-	busyEnough   = .50   // of a side's time, at least: below, nobody misses the CPU time that segments cost
-	idleEnough   = .50   // of each side's time, less than: the time goes elsewhere
-	rtoLeast     = 190e6 // ns, at least: TCP_RTO_MIN is 200 ms, less two ticks
-	rtoShare     = .01   // of requests, at least: what p99 is made of
-	needless     = .50   // of retransmissions that the peer had already, at least
-	farAway      = 1e6   // ns of RTT, at least: nearer than that it is no path
-	pathTimes    = 1.5   // times the RTT that requests take at p50, at most: the rest is the path's
-	wakesEach    = .9    // voluntary switches for a reply on each side, at least
-	threadsEach  = 32    // threads for a CPU of the server, at least: a time slice each is longer than most requests take
-	turnsLeast   = 10e6  // ns of p99, at least: some slices of the scheduler's 3 ms
-	tailTimes    = 2     // p99 over p50, at least
-	skewTimes    = 2     // an even share, at least
-	skewLeast    = 8     // connections for a worker, at least: fewer are uneven by chance
-	clientBusy   = .90   // of the engines' time, more than, as check client_saturated has it
-	serverBusy   = .80   // of the server's CPUs, at least, as check joint_limit has it
+	// of a stream, more than: the MSS of a loopback is 64 KiB, and half of it costs little more
+	streamSegments = 8.0
+	busyEnough     = .50   // of a side's time, at least: below, nobody misses the CPU time that segments cost
+	idleEnough     = .50   // of each side's time, less than: the time goes elsewhere
+	rtoLeast       = 190e6 // ns, at least: TCP_RTO_MIN is 200 ms, less two ticks
+	rtoShare       = .01   // of requests, at least: what p99 is made of
+	needless       = .50   // of retransmissions that the peer had already, at least
+	farAway        = 1e6   // ns of RTT, at least: nearer than that it is no path
+	pathTimes      = 1.5   // times the RTT that requests take at p50, at most: the rest is the path's
+	wakesEach      = .9    // voluntary switches for a reply on each side, at least
+	threadsEach    = 32    // threads for a CPU of the server, at least: a time slice each is longer than most requests take
+	turnsLeast     = 10e6  // ns of p99, at least: some slices of the scheduler's 3 ms
+	tailTimes      = 2     // p99 over p50, at least
+	skewTimes      = 2     // an even share, at least
+	skewLeast      = 8     // connections for a worker, at least: fewer are uneven by chance
+	clientBusy     = .90   // of the engines' time, more than, as check client_saturated has it
+	serverBusy     = .80   // of the server's CPUs, at least, as check joint_limit has it
 )
 
 // Rules lists them in the order in which diagnoses are shown: first what makes all else doubtful, then what the kernel
@@ -92,7 +94,7 @@ var Rules = []Rule{
 	{Code: "loss_limited", Doc: "congestion control takes every loss for congestion, and sends less than the path carries",
 		Needs: fmt.Sprintf("more than %s of the data segments sent again, the receiver's window a limit for at most %s of the time, and less than %s of the path's rate where that is known; congestion control other than bbr", share(resentShare), share(limitedShare), share(serverBusy)), Test: eachWay(lossLimited)},
 	{Code: "small_segments", Doc: "messages leave in more segments than their bytes take, and each costs CPU time on both sides",
-		Needs: fmt.Sprintf("more than %.1f times the data segments that the bytes take; one side at least %s busy", moreSegments, share(busyEnough)), Test: eachWay(smallSegments)},
+		Needs: fmt.Sprintf("more than %.1f times the data segments that the bytes take, of a stream %.0f times; one side at least %s busy", moreSegments, streamSegments, share(busyEnough)), Test: eachWay(smallSegments)},
 	{Code: "oversubscribed", Doc: "more threads want to run than there are CPUs: requests wait for their thread's turn, and the tail grows",
 		Needs: fmt.Sprintf("a loopback; at least %d threads for each CPU of the server, and %.1f voluntary switches of it for a reply; p99 at least %s and %d times p50", threadsEach, wakesEach, term.Duration(turnsLeast), tailTimes), Test: oversubscribed},
 	{Code: "listener_skew", Doc: "connections are spread unevenly over the listening sockets: one worker has far more than its share",

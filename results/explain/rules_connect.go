@@ -50,7 +50,7 @@ func synLost(r *results.Record) (Diagnosis, bool) {
 		clients = append(clients, &m.Server)
 	}
 	return found("SYNs, or the answers to them, are lost on the way, and not for want of room at the server: the path loses them, a firewall swallows them, or nobody is there. Each is sent again after 1 s, then 3 s, 7 s: a connect_timeout below that and another try is sooner.",
-		cure{knob: "TCP_SYNCNT", side: "client", to: "1"},
+		cure{knob: "connect_timeout", to: "300ms"},
 		Figure{"SYNs sent again", counter("TcpExt.TCPSynRetrans", clients...), "1", "≥", 1},
 		Figure{"ListenOverflows", counter("TcpExt.ListenOverflows", &m.Server), "1", "≤", 0},
 		Figure{"longest connect", longestConnect(r), "ns", "≥", slowConnect(r)},

@@ -164,9 +164,9 @@ func smallSegments(r *results.Record, f *flow) (Diagnosis, bool) {
 	mss, sent := worst(f.sender, "snd_mss"), sum(f.sender, "bytes_sent")
 	n := requests(r)
 	needed := n * math.Ceil(sent/n/mss)
-	how := cure{}
+	how, most := cure{}, moreSegments
 	if stream(r) {
-		needed = sent / mss
+		needed, most = sent/mss, streamSegments
 		if how = (cure{knob: "request", to: "64KiB"}); f.from == "server" {
 			how.knob = "reply"
 		}
@@ -175,7 +175,7 @@ func smallSegments(r *results.Record, f *flow) (Diagnosis, bool) {
 		how = cure{knob: "write", to: "single"}
 	}
 	return found(fmt.Sprintf("The %s's messages leave in more segments than their bytes take, and each costs CPU time on both sides: write a message at once (one write, writev, MSG_MORE), or larger ones.", f.from), how,
-		Figure{"data segments, of those that the bytes take", sum(f.sender, "data_segs_out") / needed, "1", ">", moreSegments},
+		Figure{"data segments, of those that the bytes take", sum(f.sender, "data_segs_out") / needed, "1", ">", most},
 		Figure{"the busier side's CPU", busy(m), "share", "≥", busyEnough},
 		Figure{"bytes of a segment", sent / sum(f.sender, "data_segs_out"), "B", "", 0})
 }
