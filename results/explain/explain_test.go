@@ -283,6 +283,14 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s: %+v, want %s", c.knobs, d, c.want)
 		}
 	}
+	variants, err := newPlan(t, "target=epoll").With(plan.Changes{Variants: []plan.Variant{{Name: "old", Knobs: plan.Cell{"TCP_NODELAY": "off", "write": "split"}}, {Name: "new", Knobs: plan.Cell{"write": "single"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := Case{Plan: variants, Cell: variants.Cells()[0]}
+	if try := old.try(cure{knob: "TCP_NODELAY", side: "client", to: "on"}); !strings.Contains(try, "--set target=epoll --set TCP_NODELAY=off,on --set write=split --blocks") {
+		t.Errorf("a variant's knobs are its cell's: %q", try)
+	}
 	p := newPlan(t, "target=addr: tcp://127.0.0.1:9")
 	c := Case{Plan: p, Cell: p.Cells()[0]}
 	if try := c.try(cure{knob: "SO_RCVBUF", side: "server", to: "default"}); try != "" {
