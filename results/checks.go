@@ -146,8 +146,8 @@ func sendsLate(r *Record) (Doubt, bool) {
 	return judged(worst > lateShare, Warn, "%s", evidence)
 }
 
-// clientBusy is the share of the engines' time in which they neither slept nor polled in vain.
-func clientBusy(m *Metrics) (share float64, ok bool) {
+// ClientBusy is the share of the engines' time in which they neither slept nor polled in vain.
+func (m *Metrics) ClientBusy() (share float64, ok bool) {
 	e := m.Engine
 	if e.Threads < 1 {
 		return 0, false
@@ -155,8 +155,8 @@ func clientBusy(m *Metrics) (share float64, ok bool) {
 	return 1 - float64(e.Idle+e.Spin)/(float64(e.Threads)*m.window()), true
 }
 
-// serverBusy is the share of the CPUs the server is pinned to that it used.
-func serverBusy(m *Metrics) (share float64, ok bool) {
+// ServerBusy is the share of the CPUs the server is pinned to that it used.
+func (m *Metrics) ServerBusy() (share float64, ok bool) {
 	if m.Server.cpu() == 0 || len(m.Server.CPUs) == 0 {
 		return 0, false
 	}
@@ -164,14 +164,14 @@ func serverBusy(m *Metrics) (share float64, ok bool) {
 }
 
 func clientSaturated(r *Record) (Doubt, bool) {
-	client, ok := clientBusy(r.Metrics)
+	client, ok := r.Metrics.ClientBusy()
 	if !ok {
 		return Doubt{}, false
 	}
 	if open(r) {
 		return judged(client > busyClient, Warn, "the load generator is %s busy", term.Percent(client))
 	}
-	server, ok := serverBusy(r.Metrics)
+	server, ok := r.Metrics.ServerBusy()
 	if !ok {
 		return Doubt{}, false
 	}
@@ -180,11 +180,11 @@ func clientSaturated(r *Record) (Doubt, bool) {
 }
 
 func jointLimit(r *Record) (Doubt, bool) {
-	client, ok := clientBusy(r.Metrics)
+	client, ok := r.Metrics.ClientBusy()
 	if !ok || open(r) {
 		return Doubt{}, false
 	}
-	server, known := serverBusy(r.Metrics)
+	server, known := r.Metrics.ServerBusy()
 	if !known {
 		return judged(client > busyClient, Note, "the load generator is %s busy; how busy the server is, is not known: compare CPU per request",
 			term.Percent(client))

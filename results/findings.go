@@ -19,8 +19,9 @@ type Finding struct {
 	Effect  stats.Interval `json:"effect"` // zero: none
 	Verdict Conclusion     `json:"verdict"`
 	Pairs   int            `json:"pairs"`
-	Needs   int            `json:"needs"` // blocks that would settle what is unclear; 0: nothing is
-	Try     string         `json:"try"`   // a command to paste; "": none
+	Needs   int            `json:"needs"`         // blocks that would settle what is unclear; 0: nothing is
+	Try     string         `json:"try"`           // a command to paste; "": none
+	Why     string         `json:"why,omitempty"` // the evidence that moved with it, filled in by results/explain
 }
 
 // Conclusion is what a comparison says about its Cells[0].

@@ -243,8 +243,8 @@ func atLimit(r *Record) bool {
 	if open(r) {
 		return false
 	}
-	client, _ := clientBusy(r.Metrics)
-	server, _ := serverBusy(r.Metrics)
+	client, _ := r.Metrics.ClientBusy()
+	server, _ := r.Metrics.ServerBusy()
 	cpus := r.Metrics.Server.CPUs
 	apart := len(cpus) > 1 && !slices.ContainsFunc(cpus, func(n int) bool { return slices.Contains(r.Metrics.Client.CPUs, n) })
 	return client > busyServer || server > busyServer && !apart

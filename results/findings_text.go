@@ -9,6 +9,7 @@ import (
 
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results/stats"
+	"github.com/sockbench/sockbench/unit"
 )
 
 // sayings are how an effect on a metric is told: where it is twofold or more, where it is less, and the metric's name.
@@ -158,28 +159,36 @@ func (s *study) side(e *effect, level plan.Level) plan.Cell {
 
 // command runs the two levels again, in twice the blocks; "" where a factor is no knob.
 func (s *study) command(e *effect, better, worse plan.Level) string {
+	factors := slices.Clone(s.plan.Factors)
+	for i, f := range factors {
+		switch f.Knob {
+		case e.factor.Knob:
+			factors[i].Levels = []plan.Level{better, worse}
+		case e.by:
+			factors[i].Levels = []plan.Level{e.at}
+		}
+	}
+	return Command(factors, 2*s.plan.Blocks, s.plan.Warmup, s.plan.Duration)
+}
+
+// Command is the command line that runs these knobs, as one pastes it; "" where one is no knob.
+func Command(factors []plan.Factor, blocks int, warmup, duration unit.Duration) string {
 	words := []string{"sockbench run"}
-	for _, f := range s.plan.Factors {
+	for _, f := range factors {
 		k, err := plan.Lookup(f.Knob)
 		if err != nil {
 			return ""
 		}
 		levels := f.Levels
-		switch f.Knob {
-		case e.factor.Knob:
-			levels = []plan.Level{better, worse}
-		case e.by:
-			levels = []plan.Level{e.at}
-		}
-		colon := func(level plan.Level) bool { return strings.Contains(level, ":") }
-		if !k.Commas || k.Values != nil && !slices.ContainsFunc(levels, colon) {
+		argument := func(level plan.Level) bool { return strings.ContainsAny(level, ":=@") }
+		if !k.Commas || k.Values != nil && !slices.ContainsFunc(levels, argument) {
 			levels = []plan.Level{strings.Join(levels, ",")}
 		}
 		for _, level := range levels {
 			words = append(words, "--set "+quote(f.Knob+"="+level))
 		}
 	}
-	return strings.Join(append(words, fmt.Sprintf("--blocks %d --warmup %s --duration %s", 2*s.plan.Blocks, s.plan.Warmup, s.plan.Duration)), " ")
+	return strings.Join(append(words, fmt.Sprintf("--blocks %d --warmup %s --duration %s", blocks, warmup, duration)), " ")
 }
 
 // quote makes one word of a shell's of it.

@@ -210,7 +210,8 @@ type Answer struct {
 	Findings []Finding // strongest first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
-	Run      string // the run folder
+	Run      string   // the run folder
+	Because  []string // the first diagnosis of each cell, where there is one; only people see it
 }
 
 // cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
@@ -332,13 +333,13 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		if err := t.Markdown(w); err != nil {
 			return err
 		}
-		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**"+meansHeading+"**\n", bullets(Means(p, a.Cells)), 0), section(w, "**Notes**\n", bullets(legend), 0))
+		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**"+a.because()+"**\n", bullets(a.Because), 0), section(w, "**"+meansHeading+"**\n", bullets(Means(p, a.Cells)), 0), section(w, "**Notes**\n", bullets(legend), 0))
 	case "table":
 		t, legend := Table(p, a.Cells)
 		if err := blankRepeats(p, t).Text(w, width); err != nil {
 			return err
 		}
-		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, meansHeading, Means(p, a.Cells), width), section(w, "Notes", legend, width))
+		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, a.because(), a.Because, width), section(w, meansHeading, Means(p, a.Cells), width), section(w, "Notes", legend, width))
 	}
 	return errors.New("no format " + format + ": choose one of table, json, md, csv")
 }
@@ -346,7 +347,11 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 // claims are the findings as numbered sentences, or why there are none.
 func (a Answer) claims(after string) (lines []string) {
 	for i, f := range a.Findings {
-		lines = append(lines, strconv.Itoa(i+1)+after+f.Claim)
+		line := strconv.Itoa(i+1) + after + f.Claim
+		if f.Why != "" {
+			line += " Moved: " + f.Why + "."
+		}
+		lines = append(lines, line)
 	}
 	if lines == nil && a.Nothing != "" {
 		lines = append(lines, "None: "+a.Nothing+".")
@@ -360,6 +365,9 @@ func (a Answer) heading() string {
 	}
 	return "Findings"
 }
+
+// because heads the diagnoses.
+func (a Answer) because() string { return "What is the matter (more: sockbench explain " + a.Run + ")" }
 
 func bullets(lines []string) (list []string) {
 	for _, line := range lines {

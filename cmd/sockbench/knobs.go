@@ -148,8 +148,8 @@ func (k *knobs) single(c *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// explain adds what was probably meant to an error about flags.
-func explain(err error, c *cobra.Command) error {
+// meant adds what was probably meant to an error about flags.
+func meant(err error, c *cobra.Command) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return err

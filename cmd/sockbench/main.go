@@ -92,6 +92,7 @@ result what could not be trusted.`,
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
+  sockbench explain runs/20261123T120000Z-run
   sockbench playbook sticky-packets
   sockbench verify --quick
   sockbench scan localhost --ports 1-10000`,
@@ -103,9 +104,9 @@ result what could not be trusted.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", explain(err, c), c.CommandPath())
+		return fmt.Errorf("%w; see %s --help", meant(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

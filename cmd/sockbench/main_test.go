@@ -25,6 +25,9 @@ const asProgram = "SOCKBENCH_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	lab.Main(playbook.Parts)
+	if os.Getenv(asCorked) == "1" {
+		serveCorked(os.Args[1])
+	}
 	if os.Getenv(asProgram) == "1" {
 		main()
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/sockbench/sockbench/lab"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/explain"
 	"github.com/sockbench/sockbench/tuner"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -263,6 +264,10 @@ func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answe
 		return a, broken(err)
 	}
 	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Run: dir}
+	for i, f := range a.Findings {
+		a.Findings[i].Why = explain.Why(f, records)
+	}
+	a.Because = explain.Top(explain.Cells(p, records, nil))
 	if len(a.Findings) == 0 {
 		a.Nothing = results.Precision(p, records)
 	}
