@@ -124,7 +124,7 @@ var cases = []struct {
 	{"receive_window", "server.SO_RCVBUF=16KiB", both(over(1_638_400), limitedFor(100_001)), both(over(1_638_400), limitedFor(100_000)),
 		both(over(1_638_400), func(m *results.Metrics) { delete(m.Client.TCP, "rwnd_limited_us") }), "server.SO_RCVBUF=16KiB,default"},
 	{"receive_window", "", both(over(1_638_400), limitedFor(900_000)), both(over(1_638_000), limitedFor(900_000)), both(limitedFor(900_000), func(m *results.Metrics) { m.Client.Worst["snd_wnd"] = -1 }), "server.SO_RCVBUF=default,4MiB"},
-	{"slow_reader", "service_time=1ms", both(over(1_638_000), limitedFor(100_001)), both(over(1_638_000), limitedFor(100_000)), nil, "service_time=1ms,0"},
+	{"slow_reader", "service_time=1ms", both(over(1_638_000), limitedFor(300_001)), both(over(1_638_000), limitedFor(300_000)), nil, "service_time=1ms,0"},
 	{"send_buffer", "client.SO_SNDBUF=32KiB", both(over(2_293_760), func(m *results.Metrics) { applies(&m.Client, "SO_SNDBUF", "32KiB", "64KiB", sockopt.Doubled, "") }),
 		both(over(2_293_000), func(m *results.Metrics) { applies(&m.Client, "SO_SNDBUF", "32KiB", "64KiB", sockopt.Doubled, "") }), over(2_293_760), "client.SO_SNDBUF=32KiB,default"},
 	{"nagle", "write=split", held40(38_020_000, 10_000), held40(38_019_999, 10_000), both(held40(44*ms, 1), func(m *results.Metrics) { m.Server.Net, m.Client.Net = nil, nil }), "client.TCP_NODELAY=default,on"},

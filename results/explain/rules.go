@@ -9,6 +9,7 @@ import (
 // Thresholds. What is at an "at least" or "at most" fires, what is at a "more than" or "less than" does not.
 const (
 	limitedShare = .10   // of the time with something to send, more than: less is the start of a connection, while buffers still grow
+	behindShare  = .30   // of that time, more than: at the full speed of a loopback a reader falls behind for a tenth of it
 	filledShare  = .50   // of a window or buffer under way, at least: with less under way it is not the size that limits
 	bufferShare  = .70   // of a send buffer under way, at least: the kernel counts its own overhead too, up to a quarter
 	resentShare  = .01   // of data segments, more than: CUBIC's own probing of a queue stays below
@@ -72,7 +73,7 @@ var Rules = []Rule{
 		Needs: fmt.Sprintf("limited by the receiver's window for more than %s of the time with something to send; rate × RTT at least %s of the window", share(limitedShare), share(filledShare)),
 		Test:  eachWay(receiveWindow)},
 	{Code: "slow_reader", Doc: "the receiver reads too slowly: its window is full although a round trip would fit into it many times",
-		Needs: fmt.Sprintf("limited by the receiver's window for more than %s of the time with something to send; rate × RTT less than %s of the window", share(limitedShare), share(filledShare)),
+		Needs: fmt.Sprintf("limited by the receiver's window for more than %s of the time with something to send; rate × RTT less than %s of the window", share(behindShare), share(filledShare)),
 		Test:  eachWay(slowReader)},
 	{Code: "send_buffer", Doc: "the send buffer is full: it is less than what fits into a round trip",
 		Needs: fmt.Sprintf("SO_SNDBUF set; rate × RTT at least %s of the buffer as it reads, without a queue in the network (RTT less than %d times the shortest), and the receiver's window is no limit", share(bufferShare), queueTimes),

@@ -21,7 +21,7 @@ func slowReader(r *results.Record, f *flow) (Diagnosis, bool) {
 	window := worst(f.sender, "snd_wnd")
 	return found(fmt.Sprintf("The %s reads too slowly: its window is full although a round trip would fit into it many times. Buffers do not help; less work for each read, or more workers, do.", f.to),
 		cure{knob: "service_time", to: "0"},
-		Figure{"limited by the receiver's window, of the time with something to send", f.limited("rwnd_limited_us"), "share", ">", limitedShare},
+		Figure{"limited by the receiver's window, of the time with something to send", f.limited("rwnd_limited_us"), "share", ">", behindShare},
 		Figure{"rate × RTT, of the window", f.underWay() / window, "share", "<", filledShare},
 		Figure{"window", window, "B", "", 0}, Figure{"rate of a connection", f.rate, "B/s", "", 0})
 }
