@@ -107,7 +107,7 @@ var provoked = []struct {
 	{"accept_queue", false, "--target accept-none --connections 28 --connect-timeout 200ms --request-timeout 100ms --set backlog=8,27"},
 	{"udp_drops", false, "--target udp --rate 200 --arrivals burst:50 --service-time 1ms --request-timeout 200ms --set server.SO_RCVBUF=4KiB,default"},
 	{"small_segments", false, "--set client.TCP_NODELAY=on --write split,single"},
-	{"oversubscribed", false, "--target thread --connections 128,8"},
+	{"oversubscribed", false, "--target thread --connections 256,8"},
 	{"listener_skew", false, "--target prefork --workers 4 --connections 64 --listener reuseport-cpu,reuseport"},
 	{"wake_ups", false, "--connections 1,16"},
 	{"server_cpu", false, "--service-time 1ms --rate 950,500 --arrivals constant --request-timeout 200ms"},
