@@ -145,15 +145,21 @@ func TestProvoked(t *testing.T) {
 			for _, word := range strings.Fields(c.args) {
 				args = append(args, fill.Replace(word))
 			}
-			cells := explained(t, measured(t, args...))
-			if len(cells) != 2 {
-				t.Fatalf("%d cells", len(cells))
-			}
-			if !slices.Contains(codes(cells[0]), c.code) {
-				t.Errorf("it is not recognised in %s: %+v %s", cells[0].Cell, cells[0].Diagnoses, cells[0].Error)
-			}
-			if slices.Contains(codes(cells[1]), c.code) {
-				t.Errorf("it is seen where it is not, in %s: %+v", cells[1].Cell, cells[1].Diagnoses)
+			for attempt := 1; ; attempt++ { // what depends on the scheduler may not come about in one trial of 400 ms
+				cells := explained(t, measured(t, args...))
+				if len(cells) != 2 {
+					t.Fatalf("%d cells", len(cells))
+				}
+				if slices.Contains(codes(cells[1]), c.code) {
+					t.Errorf("it is seen where it is not, in %s: %+v", cells[1].Cell, cells[1].Diagnoses)
+				}
+				if slices.Contains(codes(cells[0]), c.code) {
+					return
+				}
+				t.Logf("attempt %d: it is not recognised in %s: %+v %s", attempt, cells[0].Cell, cells[0].Diagnoses, cells[0].Error)
+				if attempt == 3 {
+					t.Fatal("it is not recognised")
+				}
 			}
 		})
 	}
