@@ -110,7 +110,7 @@ var provoked = []struct {
 	{"oversubscribed", false, "--target thread --connections 256,8"},
 	{"listener_skew", false, "--target prefork --workers 4 --connections 64 --listener reuseport-cpu,reuseport"},
 	{"wake_ups", false, "--connections 1,16"},
-	{"server_cpu", false, "--service-time 1ms --rate 950,500 --arrivals constant --request-timeout 200ms"},
+	{"server_cpu", false, "--service-time 1ms --connections 4 --rate none,500 --request-timeout 200ms"},
 	{"option_inert", false, "--target epoll,thread --set server.SO_RCVTIMEO=1s"},
 	{"option_capped", false, "--set server.SO_RCVBUF=@OVER,@CAP"},
 	{"open_files", false, "--connections 40 --request-timeout 200ms --target @FILES30 --target @FILES300"},
@@ -150,15 +150,13 @@ func TestProvoked(t *testing.T) {
 				if len(cells) != 2 {
 					t.Fatalf("%d cells", len(cells))
 				}
-				if slices.Contains(codes(cells[1]), c.code) {
-					t.Errorf("it is seen where it is not, in %s: %+v", cells[1].Cell, cells[1].Diagnoses)
-				}
-				if slices.Contains(codes(cells[0]), c.code) {
+				seen, beside := slices.Contains(codes(cells[0]), c.code), slices.Contains(codes(cells[1]), c.code)
+				if seen && !beside {
 					return
 				}
-				t.Logf("attempt %d: it is not recognised in %s: %+v %s", attempt, cells[0].Cell, cells[0].Diagnoses, cells[0].Error)
+				t.Logf("attempt %d: recognised %v, and beside it %v: %+v %s; %+v", attempt, seen, beside, cells[0].Diagnoses, cells[0].Error, cells[1].Diagnoses)
 				if attempt == 3 {
-					t.Fatal("it is not recognised")
+					t.Fatal("it is not recognised, or seen where it is not")
 				}
 			}
 		})
