@@ -56,16 +56,7 @@ func (b *builder) cell(i, n int) Cell {
 	return c
 }
 
-func (b *builder) excluded(c Cell) bool {
-	return slices.ContainsFunc(b.Exclude, func(out Cell) bool {
-		for knob, level := range out {
-			if c[knob] != level {
-				return false
-			}
-		}
-		return true
-	})
-}
+func (b *builder) excluded(c Cell) bool { return slices.ContainsFunc(b.Exclude, c.Has) }
 
 // bundle is the knobs of c's variant.
 func (b *builder) bundle(c Cell) Cell {

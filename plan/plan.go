@@ -26,6 +26,16 @@ func (c Cell) String() string {
 	return strings.Join(parts, ",")
 }
 
+// Has says whether c has all these levels.
+func (c Cell) Has(levels Cell) bool {
+	for knob, level := range levels {
+		if c[knob] != level {
+			return false
+		}
+	}
+	return true
+}
+
 // Factor is a knob and the levels it is to take, at least one.
 type Factor struct {
 	Knob   string  `json:"knob"`

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
@@ -22,7 +23,7 @@ func sum(s *results.Side, key string) float64 {
 	return missing
 }
 
-// worst is a field of TCP_INFO of a side's worst connection; what its kernel does not say is negative.
+// worst is a field of TCP_INFO of a side's worst connection; older records have −1 for what their kernel did not say.
 func worst(s *results.Side, key string) float64 {
 	if v, ok := s.Worst[key]; ok && v >= 0 {
 		return float64(v)
@@ -100,7 +101,8 @@ func closed(r *results.Record) bool { return !r.Spec.Load.OpenLoop() }
 
 // stream says whether bytes flow all the time, rather than requests and replies in turn.
 func stream(r *results.Record) bool {
-	return r.Spec.Load.Workload == "stream-up" || r.Spec.Load.Workload == "stream-down"
+	w, err := loadgen.FindWorkload(r.Spec.Load.Workload)
+	return err == nil && w.Stream
 }
 
 // foreign says whether the server is not ours.

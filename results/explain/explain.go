@@ -4,6 +4,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -154,15 +155,7 @@ func (c *Case) Diagnoses() (all []Diagnosis) {
 		if 2*len(seen) <= len(records) {
 			continue
 		}
-		slices.SortStableFunc(seen, func(a, b Diagnosis) int {
-			switch {
-			case a.Strength < b.Strength:
-				return -1
-			case a.Strength > b.Strength:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(seen, func(a, b Diagnosis) int { return cmp.Compare(a.Strength, b.Strength) })
 		d := seen[len(seen)/2]
 		d.Code, d.Limit, d.Trials, d.Try = rule.Code, rule.Limit, len(seen), c.try(d.cure)
 		all = append(all, d)

@@ -80,9 +80,7 @@ func segmentSize(side sideOf) func(*results.Record) float64 {
 }
 
 func resent(side sideOf) func(*results.Record) float64 {
-	return func(r *results.Record) float64 {
-		return sum(side(r.Metrics), "total_retrans") / sum(side(r.Metrics), "data_segs_out")
-	}
+	return func(r *results.Record) float64 { return (&flow{sender: side(r.Metrics)}).retransmitted() }
 }
 
 func window(side sideOf) func(*results.Record) float64 {
@@ -150,12 +148,12 @@ func pairs(f results.Finding, records []results.Record) (from, to []*results.Rec
 	counting, _ := results.Counting(records)
 	partner := map[place]*results.Record{}
 	for _, r := range counting {
-		if r.Metrics != nil && has(r.Cell, better) {
+		if r.Metrics != nil && r.Cell.Has(better) {
 			partner[at(r)] = r
 		}
 	}
 	for _, r := range counting {
-		if other := partner[at(r)]; other != nil && r.Metrics != nil && has(r.Cell, worse) {
+		if other := partner[at(r)]; other != nil && r.Metrics != nil && r.Cell.Has(worse) {
 			from, to = append(from, r), append(to, other)
 		}
 	}

@@ -29,7 +29,7 @@ type Explained struct {
 func Cells(p *plan.Plan, records []results.Record, wanted []plan.Cell) (all []Explained) {
 	counting, _ := results.Counting(records)
 	for _, cell := range p.Cells() {
-		if len(wanted) > 0 && !slices.ContainsFunc(wanted, func(w plan.Cell) bool { return has(cell, w) }) {
+		if len(wanted) > 0 && !slices.ContainsFunc(wanted, cell.Has) {
 			continue
 		}
 		c := Case{Plan: p, Cell: cell}
@@ -47,16 +47,6 @@ func Cells(p *plan.Plan, records []results.Record, wanted []plan.Cell) (all []Ex
 		all = append(all, e)
 	}
 	return all
-}
-
-// has says whether a cell has all these levels.
-func has(cell, levels plan.Cell) bool {
-	for knob, level := range levels {
-		if cell[knob] != level {
-			return false
-		}
-	}
-	return true
 }
 
 // Select reads knob lists as cells of the plan. One that no cell has is an error that says what there is.
@@ -85,7 +75,7 @@ func Select(p *plan.Plan, lists []string) (wanted []plan.Cell, err error) {
 				errs = append(errs, fmt.Errorf("cell %s: this run has no %s=%s: it has %s%s", list, knob, c[knob], strings.Join(levels, ", "), near.Suggest(c[knob], levels)))
 			}
 		}
-		if len(errs) == 0 && !slices.ContainsFunc(p.Cells(), func(cell plan.Cell) bool { return has(cell, c) }) {
+		if len(errs) == 0 && !slices.ContainsFunc(p.Cells(), func(cell plan.Cell) bool { return cell.Has(c) }) {
 			errs = append(errs, fmt.Errorf("cell %s: the plan leaves it out", list))
 		}
 		wanted = append(wanted, c)
