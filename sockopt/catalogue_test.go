@@ -151,8 +151,12 @@ func outcome(t *testing.T, s Setting, side Side, privileged bool) (a Applied) {
 				return
 			}
 		}
-		asked, other := NewTally([]Setting{s}), NewTally(nil)
-		if err := meet(asked, other, side, s); err != nil {
+		asked := NewTally([]Setting{s})
+		sockets, err := meet(asked, side, s)
+		for _, fd := range sockets {
+			defer unix.Close(fd)
+		}
+		if err != nil {
 			t.Errorf("%s=%s: %v", s.Option, s, err)
 			return
 		}
@@ -166,63 +170,18 @@ func outcome(t *testing.T, s Setting, side Side, privileged bool) (a Applied) {
 	return a
 }
 
-// meet makes a connection of which one side's sockets go through the tally asked, or of UDP a socket.
-func meet(asked, other *Tally, side Side, s Setting) error {
-	if o, _ := Find(s.Option); o.On()&TCP == 0 {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		asked.Fresh(fd)
-		asked.Opened(fd)
-		asked.Closing(fd)
-		return nil
+// meet makes a connection whose given side is the tally's, or of UDP a socket, and returns the sockets that are open.
+func meet(asked *Tally, side Side, s Setting) ([]int, error) {
+	if o, _ := Find(s.Option); o.On()&TCP != 0 {
+		return effective(asked, side)
 	}
-	client, server := asked, other
-	if side == Server {
-		client, server = other, asked
-	}
-	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer unix.Close(l)
-	server.Fresh(l)
-	if err := unix.Bind(l, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return err
-	}
-	if err := server.Listen(l); err != nil {
-		return err
-	}
-	to, err := unix.Getsockname(l)
-	if err != nil {
-		return err
-	}
-	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(c)
-	client.Fresh(c)
-	if err := unix.Connect(c, to); err != nil {
-		return err
-	}
-	client.Opened(c)
-	if s.Option == "TCP_DEFER_ACCEPT" { // which waits for the client to speak
-		if _, err := unix.Write(c, []byte{1}); err != nil {
-			return err
-		}
-	}
-	a, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(a)
-	server.Opened(a)
-	client.Closing(c)
-	server.Closing(a)
-	return nil
+	asked.Fresh(fd)
+	asked.Opened(fd)
+	return []int{fd}, nil
 }
 
 func kernel(t *testing.T) string {

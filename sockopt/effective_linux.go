@@ -67,6 +67,9 @@ func effective(t *Tally, side Side) (open []int, err error) {
 	if err := await(client, unix.POLLOUT); err != nil {
 		return open, err
 	}
+	if side == Client { // before anything is sent, as a load does
+		t.Opened(client)
+	}
 	if _, err := unix.Write(client, []byte{0}); err != nil { // a listener may wait for the first byte
 		return open, err
 	}
@@ -79,8 +82,6 @@ func effective(t *Tally, side Side) (open []int, err error) {
 	}
 	if open = append(open, accepted); side == Server {
 		t.Opened(accepted)
-	} else {
-		t.Opened(client)
 	}
 	return open, nil
 }
