@@ -200,7 +200,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestHostilePlans holds the whole way to an answer, schema and knobs included.
+// TestHostilePlans holds the whole way to an answer, schema and knobs included: one answer, bounded, and no hang. The
+// minute is no claim of speed: all of it takes seconds.
 func TestHostilePlans(t *testing.T) {
 	many := make([]string, 90_000)
 	for i := range many {
@@ -217,7 +218,7 @@ func TestHostilePlans(t *testing.T) {
 		began := time.Now()
 		_, err := Parse("plan.yaml", []byte(src))
 		var all *planfile.Error
-		if took := time.Since(began); !errors.As(err, &all) || took > 10*time.Second || len(err.Error()) > 100_000 {
+		if took := time.Since(began); !errors.As(err, &all) || took > time.Minute || len(err.Error()) > 100_000 {
 			t.Errorf("%s: after %v, %.300v", name, took, err)
 		}
 	}

@@ -16,11 +16,13 @@ func Suggest(name string, known []string) string {
 func Word(name string, known []string) string {
 	best, least := "", 1+len(name)/3
 	for _, k := range known {
-		if k == name {
+		apart := max(len(name)-len(k), len(k)-len(name)) // the distance is no less
+		suffix := len(name) > 3 && strings.HasSuffix(strings.ToLower(k), "_"+strings.ToLower(name))
+		if k == name || apart > least && !suffix {
 			continue
 		}
 		d := distance(strings.ToLower(name), strings.ToLower(k))
-		if len(name) > 3 && strings.HasSuffix(strings.ToLower(k), "_"+strings.ToLower(name)) {
+		if suffix {
 			d = 1
 		}
 		if d < least || d == least && best == "" {
@@ -32,12 +34,11 @@ func Word(name string, known []string) string {
 
 // distance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
 func distance(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			same := 1
@@ -49,7 +50,7 @@ func distance(a, b string) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		before, last = last, row
+		before, last, row = last, row, before
 	}
 	return last[len(b)]
 }
