@@ -23,9 +23,10 @@ var rooms = map[string]string{
 	"tuner":         "plan results results/stats",
 	"playbook":      "plan results results/stats tuner",
 	"verify":        "unit loadgen plan results lab",
-	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain lab tuner playbook verify",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report lab tuner playbook verify",
 
 	"results/explain":    "unit sockopt wire results/stats netpath targets loadgen plan results",
+	"results/report":     "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
 	"targets/targettest": "unit sockopt wire targets",
 }
 

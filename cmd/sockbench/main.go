@@ -106,7 +106,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", meant(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -235,6 +235,14 @@ func TestFormats(t *testing.T) {
 				t.Errorf("%s: goroutine stands %d times in %s", format, n, stdout)
 			}
 		}
+		file := filepath.Join(t.TempDir(), "exported")
+		code, again, stderr := here(t, "report", dir, "-o", format, "--export", format+"="+file)
+		if code != exitFine || again != stdout || !strings.Contains(stderr, "written to "+file) {
+			t.Errorf("%s: report exits with %d and shows\n%s\nand run showed\n%s\n%s", format, code, again, stdout, stderr)
+		}
+		if data, err := os.ReadFile(file); err != nil || string(data) != stdout {
+			t.Errorf("%s: the export is %v\n%s", format, err, data)
+		}
 		r, err := results.Open(dir)
 		if err != nil || len(r.Records) < 4 || len(r.Damaged) > 0 {
 			t.Errorf("%s: run folder: %v, %d records", format, err, len(r.Records))

@@ -12,6 +12,7 @@ import (
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/playbook"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/unit"
 )
 
@@ -122,9 +123,7 @@ func (f *runFlags) measure(c *cobra.Command, b *playbook.Playbook) error {
 // playPlan runs a playbook's plan as run does, and ends with the verdict.
 func (f *runFlags) playPlan(c *cobra.Command, b *playbook.Playbook) error {
 	f.again = c.CommandPath() + " " + b.Name
-	f.show = func(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string) error {
-		return showVerdict(w, format, p, records, dir, b)
-	}
+	f.show = func(w io.Writer, format string, in report.Input) error { return showVerdict(w, format, in, b) }
 	p, err := plan.Parse(b.Name+".yaml", []byte(b.Plan))
 	if err != nil {
 		return broken(err)
@@ -152,19 +151,15 @@ func (f *runFlags) playPlan(c *cobra.Command, b *playbook.Playbook) error {
 }
 
 // showVerdict shows the run, and then what the playbook makes of it.
-func showVerdict(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string, b *playbook.Playbook) error {
-	v := b.Judge(p, records)
+func showVerdict(w io.Writer, format string, in report.Input, b *playbook.Playbook) error {
+	v := b.Judge(in.Manifest.Plan, in.Records)
 	if format == "json" {
-		a, err := answer(p, records, dir)
-		if err != nil {
-			return err
-		}
 		return broken(json.NewEncoder(w).Encode(struct {
 			playbook.Verdict
 			Result results.Answer `json:"result"` // as of run
-		}{v, a}))
+		}{v, in.Answer}))
 	}
-	if err := write(w, format, p, records, dir); err != nil {
+	if err := show(w, format, in); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/results/explain"
+	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/tuner"
 	"github.com/sockbench/sockbench/unit"
 )
@@ -30,17 +31,18 @@ type runFlags struct {
 	out, resume   string
 	dryRun, quiet bool
 	output        choice
+	exports       exportFlag
 
 	// What a playbook does otherwise.
 	again   string                 // the command that goes on with a folder
 	resumed func(*plan.Plan) error // whether a folder's plan is the right one
-	show    func(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string) error
+	show    func(w io.Writer, format string, in report.Input) error
 }
 
 func runCommand() *cobra.Command {
 	var k knobs
-	f := runFlags{output: choice{level: "table", of: []string{"table", "json", "md", "csv"}},
-		again: "sockbench run", resumed: func(*plan.Plan) error { return nil }, show: write}
+	f := runFlags{output: choice{level: "table", of: report.Names()},
+		again: "sockbench run", resumed: func(*plan.Plan) error { return nil }, show: show}
 	c := &cobra.Command{
 		Use:   "run [PLAN.yaml]",
 		Short: "Run a matrix of trials, show what each cell did, and say which level helped",
@@ -91,6 +93,7 @@ folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands 
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show cells, order, time and precision, and run nothing")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.output.flag(c)
+	f.exports.flag(c)
 	k.flags(c)
 	return c
 }
@@ -133,8 +136,9 @@ func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 		return err
 	}
 	v := thisVersion()
-	log, err := results.Create(dir, results.Manifest{Versions: map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go},
-		Plan: p, Until: unit.Share(f.until), Machine: fingerprint, Started: time.Now().UTC()})
+	manifest := results.Manifest{Versions: map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go},
+		Plan: p, Until: unit.Share(f.until), Machine: fingerprint, Started: time.Now().UTC()}
+	log, err := results.Create(dir, manifest)
 	if err != nil {
 		return broken(err)
 	}
@@ -143,7 +147,7 @@ func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 			return broken(errors.Join(err, log.Close()))
 		}
 	}
-	return f.drive(c, p, log, dir, nil)
+	return f.drive(c, manifest, log, dir, nil)
 }
 
 func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error {
@@ -172,11 +176,12 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 		return errors.Join(err, broken(log.Close()))
 	}
 	f.until = untilFlag(done.Manifest.Until)
-	return f.drive(c, done.Manifest.Plan, log, f.resume, done.Records)
+	return f.drive(c, done.Manifest, log, f.resume, done.Records)
 }
 
-// drive runs what is left of p and shows all of it.
-func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir string, done []results.Record) (err error) {
+// drive runs what is left of the plan and shows all of it.
+func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log, dir string, done []results.Record) (err error) {
+	p := m.Plan
 	defer func() { err = errors.Join(err, broken(log.Close())) }()
 	progress := term.NewProgress(c.ErrOrStderr(), f.quiet)
 	defer progress.Close()
@@ -222,7 +227,11 @@ func (f *runFlags) drive(c *cobra.Command, p *plan.Plan, log *results.Log, dir s
 	} else if err != nil {
 		return broken(err)
 	}
-	if shown := f.show(c.OutOrStdout(), f.output.level, p, records, dir); err == nil {
+	in, shown := input(m, records, dir)
+	if shown == nil {
+		shown = errors.Join(f.show(c.OutOrStdout(), f.output.level, in), f.exports.write(c.ErrOrStderr(), in))
+	}
+	if err == nil {
 		err = shown
 	}
 	if f.output.level == "table" {
@@ -247,15 +256,6 @@ func outcome(r *results.Record) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-// write shows records in one of the formats of -o.
-func write(w io.Writer, format string, p *plan.Plan, records []results.Record, dir string) error {
-	a, err := answer(p, records, dir)
-	if err != nil {
-		return err
-	}
-	return broken(results.Write(w, format, term.Columns(w), p, records, a))
 }
 
 func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answer, err error) {
