@@ -206,8 +206,9 @@ func (n notes) lines() (lines []string) {
 
 // Answer is "run -o json".
 type Answer struct {
-	Verdict  string
-	Findings []Finding // strongest first
+	Verdict  string    // of a check: what it found; else "done"
+	Headline string    // of a check: the verdict in a line; only people see it
+	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
 	Run      string   // the run folder
@@ -330,13 +331,13 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		return TrialTable(p, records).CSV(w)
 	case "md":
 		t, legend := Table(p, a.Cells)
-		if err := t.Markdown(w); err != nil {
+		if err := errors.Join(a.head(w, "**", width), t.Markdown(w)); err != nil {
 			return err
 		}
 		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**"+a.because()+"**\n", bullets(a.Because), 0), section(w, "**"+meansHeading+"**\n", bullets(Means(p, a.Cells)), 0), section(w, "**Notes**\n", bullets(legend), 0))
 	case "table":
 		t, legend := Table(p, a.Cells)
-		if err := blankRepeats(p, t).Text(w, width); err != nil {
+		if err := errors.Join(a.head(w, "", width), blankRepeats(p, t).Text(w, width)); err != nil {
 			return err
 		}
 		return errors.Join(section(w, a.heading(), a.claims("  "), width), section(w, a.because(), a.Because, width), section(w, meansHeading, Means(p, a.Cells), width), section(w, "Notes", legend, width))
@@ -344,8 +345,20 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 	return errors.New("no format " + format + ": choose one of table, json, md, csv")
 }
 
+// head writes the headline, between marks, if there is one.
+func (a Answer) head(w io.Writer, mark string, width int) error {
+	if a.Headline == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s\n\n", strings.Join(term.Wrap(mark+a.Headline+mark, width, ""), "\n"))
+	return err
+}
+
 // claims are the findings as numbered sentences, or why there are none.
 func (a Answer) claims(after string) (lines []string) {
+	if a.Headline != "" && len(a.Findings) == 1 {
+		return nil // it says the same
+	}
 	for i, f := range a.Findings {
 		line := strconv.Itoa(i+1) + after + f.Claim
 		if f.Why != "" {

@@ -111,7 +111,7 @@ func TestGatesShareTheLevel(t *testing.T) {
 
 // Where nothing is worse, that any of ten gates is called a regression, in any look, has a probability of 1 %.
 func TestFalseRegressionsOfManyGates(t *testing.T) {
-	const checks, gates = 2000, 10
+	const checks, gates = 500, 10
 	rng := rand.New(rand.NewPCG(10, 1))
 	tiny := slices.Repeat([]float64{1e-9}, gates) // so that nothing but the level holds it back
 	found := 0
