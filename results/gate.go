@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ type gated struct {
 	plan.Gate
 	where string // what tells the cell from the others; "": there is one
 	cell  plan.Cell
+
+	losses  []float64 // of the pairs that could be compared
+	skipped int       // the others
 	stats.Ruling
 }
 
@@ -66,15 +70,18 @@ func gates(p *plan.Plan, records []Record) (all []*gated) {
 			one := &comparison{factor: c.factor, x: new, y: old, pairs: [][2]int{pair}}
 			for _, g := range p.Gate {
 				if m, ok := FindMetric(g.Metric); ok {
-					e := &effect{comparison: one, metric: m}
-					e.measure(blocks)
-					all = append(all, &gated{effect: e, Gate: g, cell: cell, where: where(p, cell)})
+					one := &gated{effect: &effect{comparison: one, metric: m}, Gate: g, cell: cell, where: where(p, cell)}
+					one.take(blocks)
+					all = append(all, one)
 				}
 			}
 		}
 	}
 	return all
 }
+
+// mostSkipped: of so many pairs one may be left out.
+const mostSkipped = 4
 
 // variant is the factor that a plan's variants are together.
 const variant = "variant"
@@ -99,11 +106,13 @@ func JudgeCheck(p *plan.Plan, records []Record) (c Checked) {
 	var d [][]float64
 	var worse []float64
 	for _, g := range all {
-		d = append(d, g.losses())
+		d = append(d, g.losses)
 		worse = append(worse, math.Log1p(float64(g.Gate.Worse)))
 	}
 	for i, r := range stats.Judge(d, worse, p.Blocks) {
-		all[i].Ruling = r
+		if all[i].Ruling = r; all[i].skipped > len(all[i].losses)/mostSkipped && r.Verdict != "" && r.Verdict != stats.Regression {
+			all[i].Ruling.Verdict = stats.Inconclusive // what was left out may be what was worse
+		}
 		c.Open = c.Open || r.Verdict == ""
 	}
 	if c.Reason = broke(p, records); c.Reason != "" {
@@ -188,31 +197,76 @@ func ForeseeCheck(p *plan.Plan) string {
 	return strings.Join(says, "\n")
 }
 
-// losses are the pairs as the rule takes them: positive where the new side is worse.
-func (g *gated) losses() []float64 {
-	d := slices.Clone(g.effect.d)
-	if !g.metric.Lower {
-		for i := range d {
-			d[i] = -d[i]
+// hung is by how much, as a log ratio, a trial that completed nothing is worse than its neighbour that did: more than any
+// other difference, and finite, so that it can be averaged.
+var hung = math.Log(1000)
+
+// take takes the pairs in, in the order of the blocks: losses, positive where the new side is worse, and how many could not
+// be compared.
+func (g *gated) take(blocks map[int][]*Record) {
+	for _, b := range slices.Sorted(maps.Keys(blocks)) {
+		x, y := blocks[b][g.pairs[0][0]], blocks[b][g.pairs[0][1]]
+		if x == nil || y == nil || x.Metrics == nil || y.Metrics == nil {
+			continue // it is not finished
 		}
+		v, _ := g.metric.Get(x)
+		w, _ := g.metric.Get(y)
+		loss, ok := g.loss(x, y)
+		if !ok {
+			g.skipped++
+			continue
+		}
+		g.x, g.y, g.losses = append(g.x, v), append(g.y, w), append(g.losses, loss)
 	}
-	return d
 }
 
-// broke says of the first trial that gave nothing to be compared what became of it, and whose it was.
+// loss is that of one pair; false: it cannot be compared, whichever side is which.
+func (g *gated) loss(x, y *Record) (loss float64, ok bool) {
+	if a, b := x.Metrics.Throughput == 0, y.Metrics.Throughput == 0; a != b {
+		if a {
+			return hung, true
+		}
+		return -hung, true
+	}
+	v, has := g.metric.Get(x)
+	w, also := g.metric.Get(y)
+	if !has || !also || v <= 0 || w <= 0 || !comparable(g.effect, x, y) {
+		return 0, false
+	}
+	if bound := g.metric.Censored; bound != nil && (bound(x) && bound(y) || bound(x) && v < w || bound(y) && w < v) {
+		return 0, false // it may be either way
+	}
+	if loss = math.Log(v / w); !g.metric.Lower {
+		loss = -loss
+	}
+	return loss, true
+}
+
+// silent is how many trials of a cell that completed nothing, and none that did, show that it never will.
+const silent = 3
+
+// broke says of the first trial that gave nothing to be compared what became of it, and whose it was. That requests fail
+// while something outside disturbs the trial is not held against the side.
 func broke(p *plan.Plan, records []Record) string {
-	for i := range records {
-		r := &records[i]
+	counting, _ := Counting(records)
+	mute := map[string]int{} // trials of a cell that completed nothing
+	for _, r := range counting {
+		if mute[r.Cell.String()]++; r.Metrics != nil && r.Metrics.Throughput > 0 {
+			mute[r.Cell.String()] = math.MinInt
+		}
+	}
+	for _, r := range counting {
 		why := ""
+		disturbed, _ := Disturbed(r)
 		switch m := r.Metrics; {
 		case m == nil:
 			why = r.Error
 		case m.Server.Died != "" || m.Client.Died != "":
 			d, _ := died(r)
 			why = d.Evidence
-		case m.Throughput == 0:
-			why = "it completed no request"
-		case float64(m.Failed+m.TimedOut) > fewErrors*float64(m.Offered):
+		case mute[r.Cell.String()] >= silent:
+			why = "it completed no request, nor did another trial of the same"
+		case float64(m.Failed+m.TimedOut) > fewErrors*float64(m.Offered) && !disturbed:
 			why = fmt.Sprintf("%d of %d requests failed or timed out%s", m.Failed+m.TimedOut, m.Offered, kinds(m.Errors))
 		}
 		if why != "" {
@@ -224,7 +278,7 @@ func broke(p *plan.Plan, records []Record) string {
 
 // missing says why no pair could be compared; "": some could.
 func (g *gated) missing(records []Record) string {
-	if len(g.effect.d) > 0 {
+	if len(g.losses) > 0 {
 		return ""
 	}
 	for i := range records {
@@ -245,10 +299,10 @@ func (g *gated) finding(p *plan.Plan, records []Record, gates int) Finding {
 	f.Verdict = cmp.Or(f.Verdict, Unclear)
 	what := strings.TrimSpace(g.where + " " + g.metric.Name)
 	if g.Ruling.Pairs == 0 {
-		f.Claim = fmt.Sprintf("%s: %s, too few for a verdict", what, term.Count(len(g.effect.d), "pair"))
+		f.Claim = fmt.Sprintf("%s: %s, too few for a verdict", what, term.Count(len(g.losses), "pair"))
 		if why := g.missing(records); why != "" {
 			f.Claim = what + ": " + why
-		} else if first := stats.Looks(gates, p.Blocks)[0]; first > len(g.effect.d) {
+		} else if first := stats.Looks(gates, p.Blocks)[0]; first > len(g.losses) {
 			f.Needs = first
 		}
 		return f
@@ -257,7 +311,10 @@ func (g *gated) finding(p *plan.Plan, records []Record, gates int) Finding {
 	n := g.Ruling.Pairs
 	f.Claim = fmt.Sprintf("%s %s → %s (%s, %.0f%% interval %s to %s, %s): %s", what, g.metric.Format(middle(g.y[:n])), g.metric.Format(middle(g.x[:n])),
 		change(f.Effect.Ratio), 100*f.Effect.Level, change(f.Effect.Low), change(f.Effect.High), term.Count(n, "pair"), g.words())
-	if g.Verdict == stats.Inconclusive || g.Verdict == "" {
+	switch {
+	case g.skipped > n/mostSkipped:
+		f.Claim += fmt.Sprintf("; %s more could not be compared, and may be what is worse", term.Count(g.skipped, "pair"))
+	case g.Verdict == stats.Inconclusive || g.Verdict == "":
 		f.Needs = max(g.needs(), n+1)
 		f.Claim += fmt.Sprintf("; pairs scatter by %.0f%%, and some %d of them could tell", 100*g.Sigma, f.Needs)
 	}

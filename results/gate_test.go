@@ -144,7 +144,6 @@ func TestJudgeCheckFails(t *testing.T) {
 	for says, spoil := range map[string]func(*Record){
 		"exit status 3":                   func(r *Record) { *r = failed(r.Trial, "exit status 3") },
 		"the server ended":                func(r *Record) { r.Metrics.Server.Died = "killed by SIGKILL" },
-		"no request":                      func(r *Record) { r.Metrics.Throughput = 0 },
 		"300 of 20000 requests failed or": func(r *Record) { r.Metrics.Failed, r.Metrics.Completed = 300, 19_700 },
 	} {
 		records := checked(p, 12, always(.7))
@@ -152,6 +151,47 @@ func TestJudgeCheckFails(t *testing.T) {
 		got := JudgeCheck(p, records)
 		if got.Verdict != Failed || got.Open || len(got.Findings) > 0 || !strings.Contains(got.Reason, says) || !strings.Contains(got.Reason, "variant="+records[5].Cell["variant"]+", block 3") {
 			t.Errorf("%s: %+v", says, got)
+		}
+	}
+}
+
+// A trial in which nothing was completed is as bad as can be, and no failure of the check, unless nothing else ever happens.
+func TestJudgeCheckCountsWhatHung(t *testing.T) {
+	p := checkPlan(t, 40, []string{"16"}, throughput5)
+	hang := func(records []Record, side string, times int) []Record {
+		for i := range records {
+			if records[i].Cell["variant"] == side && times > 0 {
+				records[i].Metrics.Throughput = 0
+				times--
+			}
+		}
+		return records
+	}
+	if got := JudgeCheck(p, hang(checked(p, 40, always(1)), "new", 1)); got.Verdict != stats.Fine {
+		t.Errorf("one of 40 hung: %+v", got)
+	}
+	if got := JudgeCheck(p, hang(checked(p, 40, always(1)), "new", 35)); got.Verdict != stats.Regression {
+		t.Errorf("most of the new side's trials hung: %+v", got)
+	}
+	if got := JudgeCheck(p, hang(checked(p, 3, always(1)), "old", 3)); got.Verdict != Failed || !strings.Contains(got.Reason, "variant=old, block 1: it completed no request") {
+		t.Errorf("all of the old side's trials hung: %+v", got)
+	}
+}
+
+// Failures in a trial that the machine disturbed are not held against its side: the pair does not count. Where many do
+// not, nothing is fine.
+func TestJudgeCheckLeavesOut(t *testing.T) {
+	p := checkPlan(t, 40, []string{"16"}, throughput5)
+	for n, want := range map[int]stats.Verdict{1: stats.Fine, 4: stats.Inconclusive} {
+		records := checked(p, 10+n, always(1))
+		for i := range 2 * n {
+			if r := &records[i]; r.Cell["variant"] == "new" {
+				r.Metrics.Failed, r.Metrics.Completed, r.Metrics.Machine.Steal = 300, 19_700, 5e8
+			}
+		}
+		got := JudgeCheck(p, records)
+		if got.Verdict != want || got.Open || got.Findings[0].Pairs != 10 || want == stats.Inconclusive && !strings.Contains(got.Headline, "4 pairs more could not be compared") {
+			t.Errorf("%d left out: %+v", n, got)
 		}
 	}
 }
