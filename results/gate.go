@@ -341,7 +341,7 @@ func (g *gated) words() string {
 	least := math.Ceil(1000*stats.MDE(g.Ruling.Pairs, g.Sigma, g.Ruling.Worse)) / 10
 	switch allowed := g.Gate.Worse; g.Verdict {
 	case stats.Regression:
-		return fmt.Sprintf("worse, and by no less than the %s that fail it", allowed)
+		return fmt.Sprintf("worse, by %s or more", allowed)
 	case stats.Improvement:
 		return fmt.Sprintf("better, by %s or more", allowed)
 	case stats.Fine:
