@@ -50,7 +50,9 @@ func simulationClaims() (claims []claim) {
 
 // simulatedChecks runs checks over recorded noise.
 func simulatedChecks(_ context.Context, b *bench) (figures []figure, err error) {
-	of := func(count int) figure { return shareOf(count, simulated, "`go run . -only check-simulated`: 10,000 checks over the trials of `results/stats/statstest/noise.csv`") }
+	of := func(count int) figure {
+		return shareOf(count, simulated, "`go run . -only check-simulated`: 10,000 checks over the trials of `results/stats/statstest/noise.csv`")
+	}
 	for _, n := range statstest.All {
 		none, lost := n.Check(b.rng, simulated, 0, checkWorse), n.Check(b.rng, simulated, .10, checkWorse)
 		figures = append(figures, of(none.Of[stats.Regression]), of(n.Blocks(b.rng, simulated, 10, .01)), of(lost.Of[stats.Regression]), of(lost.Of[stats.Fine]))

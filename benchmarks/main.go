@@ -25,8 +25,8 @@ type bench struct {
 	sameChecks int  // with the same command on both sides, of goal check
 	realTime   bool // clients, and servers, under SCHED_RR
 	root       bool
-	rng      *rand.Rand
-	say      func(format string, args ...any)
+	rng        *rand.Rand
+	say        func(format string, args ...any)
 }
 
 func main() {
