@@ -46,7 +46,7 @@ func TestAction(t *testing.T) {
 		code    int
 		verdict string
 	}{
-		{"regression", map[string]string{"old": "service_time=100us", "new": "service_time=500us", "worse": "throughput=5% p99=20%"}, exitWrong, "regression"},
+		{"regression", map[string]string{"old": "service_time=100us", "new": "service_time=2ms", "worse": "throughput=5% p99=20%"}, exitWrong, "regression"},
 		{"usage", map[string]string{"old": "service_time=100us"}, exitUsage, "failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,9 +69,9 @@ func nothingLeft(t *testing.T, temporary string) {
 }
 
 func TestCheckOfCommits(t *testing.T) {
-	flags, temporary := history(t, "100us", "500us")
+	flags, temporary := history(t, "100us", "2ms")
 	dir := filepath.Join(t.TempDir(), "run")
-	code, stdout, stderr := here(t, quickCheck(dir, append(flags, "--old-ref", "HEAD~1")...)...)
+	code, stdout, stderr := within(t, patience, quickCheck(dir, append(flags, "--old-ref", "HEAD~1")...)...)
 	if code != exitWrong || !strings.HasPrefix(stdout, "regression: throughput ") {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
@@ -85,7 +85,7 @@ func TestCheckOfCommits(t *testing.T) {
 
 	// What is changed in the work tree is the new side, and nothing in it is touched.
 	write(t, "service", "100us")
-	code, stdout, stderr = here(t, quickCheck(filepath.Join(t.TempDir(), "run"), append(flags, "--old-ref", "HEAD")...)...)
+	code, stdout, stderr = within(t, patience, quickCheck(filepath.Join(t.TempDir(), "run"), append(flags, "--old-ref", "HEAD")...)...)
 	if code != exitFine || !strings.HasPrefix(stdout, "improvement: throughput ") {
 		t.Errorf("the work tree: exit %d, %s%s", code, stdout, stderr)
 	}
@@ -111,7 +111,7 @@ func TestCheckOfCommitsFails(t *testing.T) {
 		{[]string{"--old-ref", "HEAD~1", "--build", "true", "--target", "exec: ./server {port}"}, exitEnvironment, 125, []string{"./server", "not found"}},
 		{[]string{"--old-ref", "HEAD~1", "--build", "true", "--target", "exec: ./server"}, exitUsage, 128, []string{"{port}"}},
 	} {
-		code, _, stderr := here(t, quickCheck(filepath.Join(t.TempDir(), "run"), c.args...)...)
+		code, _, stderr := within(t, patience, quickCheck(filepath.Join(t.TempDir(), "run"), c.args...)...)
 		if code != c.code {
 			t.Errorf("%q: exit %d, want %d: %s", c.args, code, c.code, stderr)
 		}
@@ -120,7 +120,7 @@ func TestCheckOfCommitsFails(t *testing.T) {
 				t.Errorf("%q: %q does not say %q", c.args, stderr, s)
 			}
 		}
-		if code, _, _ := here(t, quickCheck(filepath.Join(t.TempDir(), "run"), append(c.args, "--bisect")...)...); code != c.bisect {
+		if code, _, _ := within(t, patience, quickCheck(filepath.Join(t.TempDir(), "run"), append(c.args, "--bisect")...)...); code != c.bisect {
 			t.Errorf("%q: exit %d with --bisect, want %d", c.args, code, c.bisect)
 		}
 		nothingLeft(t, temporary)
@@ -169,7 +169,7 @@ func TestCheckBisects(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some checks; run without -short")
 	}
-	flags, temporary := history(t, "100us", "100us", "100us", "500us", "500us")
+	flags, temporary := history(t, "100us", "100us", "100us", "2ms", "2ms")
 	slow := strings.TrimSpace(inGit(t, "rev-parse", "HEAD~1"))
 	first := strings.TrimSpace(inGit(t, "rev-parse", "HEAD~4"))
 	self, err := os.Executable()

@@ -37,8 +37,14 @@ func TestMain(m *testing.M) {
 // here runs the program in this process.
 func here(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return within(t, time.Minute, args...)
+}
+
+// within is here, for what may take longer on a machine that is busy.
+func within(t *testing.T, limit time.Duration, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	code = run(ctx, &out, &errs, args)
 	if strings.Contains(errs.String(), "panic: ") {
