@@ -129,7 +129,10 @@ func (e *exportFlag) Set(text string) error {
 // write writes every file, whole or not at all, and names each on w.
 func (e exportFlag) write(w io.Writer, in report.Input) error {
 	for _, x := range e {
-		if err := writeWhole(x.path, func(f io.Writer) error { return x.format.Write(f, in) }); err != nil {
+		if err := writeWhole(x.path, func(f io.Writer) error {
+			in.Screen = term.ScreenOf(f)
+			return x.format.Write(f, in)
+		}); err != nil {
 			return broken(fmt.Errorf("export %s: %w", x.format.Name, err))
 		}
 		fmt.Fprintf(w, "%s written to %s\n", x.format.Name, x.path)
