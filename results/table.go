@@ -14,6 +14,7 @@ import (
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results/stats"
 )
 
 // column is a metric of the run table: by name, under which heading, and how soon it goes where space is short.
@@ -210,6 +211,7 @@ type Answer struct {
 	Findings []Finding // strongest first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
+	Sessions []Session
 	Run      string   // the run folder
 	Because  []string // the first diagnosis of each cell, where there is one; only people see it
 }
@@ -225,8 +227,12 @@ type cellJSON struct {
 	Counts   map[string]int64    `json:"counts,omitempty"`
 	Metrics  map[string]*float64 `json:"metrics,omitempty"`
 	AtLeast  []string            `json:"at_least,omitempty"`
-	Means    *Parts              `json:"means,omitempty"` // where the server's part is known
-	Doubts   []CellDoubt         `json:"doubts"`
+
+	Intervals   map[string]stats.Limits `json:"intervals,omitempty"`    // of merged percentiles, by metric
+	NoIntervals string                  `json:"no_intervals,omitempty"` // why there are none
+
+	Means  *Parts      `json:"means,omitempty"` // where the server's part is known
+	Doubts []CellDoubt `json:"doubts"`
 }
 
 // MarshalJSON writes the answer in the form all commands share.
@@ -243,8 +249,9 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		Verdict  string     `json:"verdict"`
 		Findings []Finding  `json:"findings"`
 		Cells    []cellJSON `json:"cells"`
+		Sessions []Session  `json:"sessions,omitempty"`
 		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Run})
+	}{a.Verdict, findings, cells, a.Sessions, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {
@@ -260,6 +267,7 @@ func (s *CellSummary) json() cellJSON {
 	if p, ok := s.Merged.Metrics.parts(); ok {
 		c.Means = &p
 	}
+	c.Intervals, c.NoIntervals = s.Intervals()
 	c.Metrics = map[string]*float64{}
 	for _, m := range All {
 		c.Metrics[m.Name] = nil
@@ -330,12 +338,14 @@ func Write(w io.Writer, format string, width int, p *plan.Plan, records []Record
 		return TrialTable(p, records).CSV(w)
 	case "md":
 		t, legend := Table(p, a.Cells)
+		legend = append(legend, a.sessionNotes()...)
 		if err := t.Markdown(w); err != nil {
 			return err
 		}
 		return errors.Join(section(w, "**"+a.heading()+"**\n", a.claims(". "), 0), section(w, "**"+a.because()+"**\n", bullets(a.Because), 0), section(w, "**"+meansHeading+"**\n", bullets(Means(p, a.Cells)), 0), section(w, "**Notes**\n", bullets(legend), 0))
 	case "table":
 		t, legend := Table(p, a.Cells)
+		legend = append(legend, a.sessionNotes()...)
 		if err := blankRepeats(p, t).Text(w, width); err != nil {
 			return err
 		}
@@ -355,6 +365,14 @@ func (a Answer) claims(after string) (lines []string) {
 	}
 	if lines == nil && a.Nothing != "" {
 		lines = append(lines, "None: "+a.Nothing+".")
+	}
+	return lines
+}
+
+// sessionNotes are beside the doubts: they are of no cell, and have no letter.
+func (a Answer) sessionNotes() (lines []string) {
+	for i := range a.Sessions {
+		lines = append(lines, a.Sessions[i].notes()...)
 	}
 	return lines
 }
