@@ -91,7 +91,7 @@ func Disturbed(r *Record) (bool, string) {
 		return false, ""
 	}
 	for _, c := range Checks {
-		if d, ok := c.Test(r); c.Disturbs && ok && d.Verdict.rank() >= Warn.rank() {
+		if d, ok := c.Test(r); c.Disturbs && ok && d.Verdict.Rank() >= Warn.Rank() {
 			return true, c.Code + ": " + d.Evidence
 		}
 	}

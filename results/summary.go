@@ -139,7 +139,7 @@ func unite(records []*Record) []CellDoubt {
 				all = append(all, CellDoubt{Doubt: d})
 				i = len(all) - 1
 			}
-			if all[i].Trials++; d.Verdict.rank() > all[i].Verdict.rank() {
+			if all[i].Trials++; d.Verdict.Rank() > all[i].Verdict.Rank() {
 				all[i].Doubt = d
 			}
 		}
@@ -148,5 +148,5 @@ func unite(records []*Record) []CellDoubt {
 }
 
 func worstFirst(all []CellDoubt) {
-	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
+	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.Rank(), a.Verdict.Rank()) })
 }
