@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results/stats"
 )
 
 // Answer is "run -o json".
@@ -12,6 +13,7 @@ type Answer struct {
 	Findings []Finding // strongest first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
+	Sessions []Session
 	Run      string   // the run folder
 	Because  []string // the first diagnosis of each cell, where there is one; only people see it
 }
@@ -27,8 +29,12 @@ type cellJSON struct {
 	Counts   map[string]int64    `json:"counts,omitempty"`
 	Metrics  map[string]*float64 `json:"metrics,omitempty"`
 	AtLeast  []string            `json:"at_least,omitempty"`
-	Means    *Parts              `json:"means,omitempty"` // where the server's part is known
-	Doubts   []CellDoubt         `json:"doubts"`
+
+	Intervals   map[string]stats.Limits `json:"intervals,omitempty"`    // of merged percentiles, by metric
+	NoIntervals string                  `json:"no_intervals,omitempty"` // why there are none
+
+	Means  *Parts      `json:"means,omitempty"` // where the server's part is known
+	Doubts []CellDoubt `json:"doubts"`
 }
 
 // MarshalJSON writes the answer in the form all commands share.
@@ -45,8 +51,9 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		Verdict  string     `json:"verdict"`
 		Findings []Finding  `json:"findings"`
 		Cells    []cellJSON `json:"cells"`
+		Sessions []Session  `json:"sessions,omitempty"`
 		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Run})
+	}{a.Verdict, findings, cells, a.Sessions, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {
@@ -62,6 +69,7 @@ func (s *CellSummary) json() cellJSON {
 	if p, ok := s.Merged.Metrics.parts(); ok {
 		c.Means = &p
 	}
+	c.Intervals, c.NoIntervals = s.Intervals()
 	c.Metrics = map[string]*float64{}
 	for _, m := range All {
 		c.Metrics[m.Name] = nil
@@ -73,4 +81,12 @@ func (s *CellSummary) json() cellJSON {
 		}
 	}
 	return c
+}
+
+// SessionNotes are beside the doubts: they are of no cell, and have no letter.
+func (a *Answer) SessionNotes() (lines []string) {
+	for i := range a.Sessions {
+		lines = append(lines, a.Sessions[i].notes()...)
+	}
+	return lines
 }

@@ -56,7 +56,7 @@ func comment(in Input, rows int) (string, error) {
 			fmt.Fprintf(&out, "\n<sub>%s</sub>\n", c.Note)
 		}
 	}
-	fold(&out, "Notes: "+doubts.tally(), doubts.lines())
+	fold(&out, "Notes: "+doubts.tally(), append(doubts.lines(), a.SessionNotes()...))
 	fold(&out, because(a), a.Because)
 	fold(&out, meansHeading, results.Means(p, a.Cells))
 	fold(&out, "Machine and version", facts(in.Manifest))

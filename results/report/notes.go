@@ -89,8 +89,12 @@ func (n notes) paint(cell string, screen term.Screen) string {
 	return strings.Join(words, " ")
 }
 
-// paintLine colours the verdict in line i of the legend.
+// paintLine colours the verdict in line i of the legend, behind which those of sessions stand, without letters.
 func (n notes) paintLine(i int, line string, screen term.Screen) string {
+	if i >= len(n) {
+		verdict, rest, _ := strings.Cut(line, " ")
+		return screen.Verdict(verdict) + " " + rest
+	}
 	verdict := string(n[i].Verdict)
 	return strings.Replace(line, " "+verdict+" ", " "+screen.Verdict(verdict)+" ", 1)
 }

@@ -22,7 +22,7 @@ func text(w io.Writer, in Input) error {
 		section(w, screen, findingsHeading(a), claims(a, "  "), plain),
 		section(w, screen, because(a), a.Because, plain),
 		section(w, screen, meansHeading, results.Means(p, a.Cells), plain),
-		section(w, screen, "Notes", doubts.lines(), func(i int, line string) string { return doubts.paintLine(i, line, screen) }))
+		section(w, screen, "Notes", append(doubts.lines(), a.SessionNotes()...), func(i int, line string) string { return doubts.paintLine(i, line, screen) }))
 }
 
 const meansHeading = "Where the time goes, in the mean"
