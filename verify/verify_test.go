@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/sockbench/sockbench/internal/quiet"
-	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/internal/term"
+	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/lab"
 )
 

@@ -26,7 +26,7 @@ func reportCommand() *cobra.Command {
 that is still being written, was interrupted or is damaged is shown as far as it is sound, and what was left out is named.`,
 		Example: `  sockbench report runs/20261123T120000Z-run
   sockbench report runs/20261123T120000Z-run -o md
-  sockbench report runs/20261123T120000Z-run --quiet --export csv=trials.csv`,
+  sockbench report runs/20261123T120000Z-run --export csv=trials.csv --export hlog=trials.hlog`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil

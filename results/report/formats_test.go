@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -155,5 +156,23 @@ func TestJUnitFailsWhereNumbersAreNotWhatTheySay(t *testing.T) {
 	a.Cells[1].Doubts[0].Verdict = results.Fail
 	if text := write(t, "junit", Input{Manifest: manifest(p), Records: rs, Answer: a}); !strings.Contains(text, `<failure message="50.0% of a CPU" type="steal">fail steal: `) {
 		t.Errorf("no failure in\n%s", text)
+	}
+}
+
+func TestFormatsAndColumnsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/exports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range All {
+		if !strings.Contains(string(doc), "\n| `"+f.Name+"` | ") {
+			t.Errorf("docs/exports.md does not list %s", f.Name)
+		}
+	}
+	p := newPlan(t, 1)
+	for _, c := range trialTable(p, nil).Columns {
+		if _, knob := p.Cells()[0][c.Name]; !knob && !strings.Contains(string(doc), "`"+c.Name+"`") {
+			t.Errorf("docs/exports.md does not say what column %s is", c.Name)
+		}
 	}
 }
