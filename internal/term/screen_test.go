@@ -12,7 +12,7 @@ import (
 
 var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// screens sets the environment to what is named in the list and nothing else that matters.
+// environment sets the environment to what is named in the list and nothing else that matters.
 func environment(t *testing.T, list string) {
 	t.Helper()
 	for _, name := range []string{"NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_ALL", "LC_CTYPE", "LANG"} {
