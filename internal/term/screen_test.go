@@ -66,7 +66,7 @@ func TestVerdictsHaveColours(t *testing.T) {
 // painted is sample with letters that are wide, and a column in colours.
 func painted(s Screen) Table {
 	table := Table{Columns: slices.Clone(sample.Columns), Rows: append(slices.Clone(sample.Rows),
-		[]string{"多线程 🚀", "默认", "1", "µs ≥ …", "▓▓█▒░", "warn"}, []string{"é̂", "ﾊﾝｶｸ", "2", "3", "4", "fail"})}
+		[]string{"多线程 🚀", "默认", "1", "µs ≥ …", "▒▒█░·", "warn"}, []string{"é̂", "ﾊﾝｶｸ", "2", "3", "4", "fail"})}
 	table.Columns[5].Paint = s.Verdict
 	return table
 }

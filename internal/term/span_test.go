@@ -14,12 +14,12 @@ func TestSpan(t *testing.T) {
 		span Span
 		want string
 	}{
-		{Span{Low: 1, P50: 4, Steps: []float64{16, 256, 65536}}, "▓▓█▓▓▒▒▒▒░░░░░░░"},
+		{Span{Low: 1, P50: 4, Steps: []float64{16, 256, 65536}}, "▒▒█▒▒░░░░·······"},
 		{Span{Low: 4, P50: 4, Steps: []float64{4, 4, 4}}, "  █"},
-		{Span{Low: 2, P50: 5, Steps: []float64{9}}, " ▓█▓"},
+		{Span{Low: 2, P50: 5, Steps: []float64{9}}, " ▒█▒"},
 		{Span{Low: 2, P50: 5}, "  █"},
-		{Span{Low: 2, P50: 5, Steps: []float64{9, 70, 70}, Open: true}, " ▓█▓▒▒▒>"},
-		{Span{Low: 2, P50: 65536, Steps: []float64{65536}, Open: true}, " ▓▓▓▓▓▓▓▓▓▓▓▓▓▓>"},
+		{Span{Low: 2, P50: 5, Steps: []float64{9, 70, 70}, Open: true}, " ▒█▒░░░>"},
+		{Span{Low: 2, P50: 65536, Steps: []float64{65536}, Open: true}, " ▒▒▒▒▒▒▒▒▒▒▒▒▒▒>"},
 	} {
 		if got := (Screen{}).Span(axis, c.span); got != c.want {
 			t.Errorf("%+v is\n%q, want\n%q", c.span, got, c.want)

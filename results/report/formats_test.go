@@ -17,7 +17,7 @@ func TestMarkdown(t *testing.T) {
 	text := written(t, "md", 80)
 	for _, want := range []string{
 		"**sockbench test: done** (2 cells, 4 trials, 2 failed)\n\n", "\n<sub>spread: response times from 100us to 149us, ",
-		" `▓▓▓▓▓▓▓▓█▓▓▓▓▓▓>` | b ", "\n<details><summary>Notes: 1 fail, 1 warn</summary>\n\n- a fail failed: target epoll: too many open files (",
+		" `▒▒▒▒▒▒▒▒█▒▒▒▒▒▒>` | b ", "\n<details><summary>Notes: 1 fail, 1 warn</summary>\n\n- a fail failed: target epoll: too many open files (",
 		"- cpu: Model 1\n",
 	} {
 		if !strings.Contains(text, want) {
