@@ -41,6 +41,9 @@ func merged(t *testing.T, hists []*hdr.Histogram) *hdr.Histogram {
 
 // The limits are what drawing and merging the histograms themselves would give.
 func TestBootstrapIsThatOfMergedHistograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of arithmetic")
+	}
 	r := rand.New(rand.NewPCG(21, 0))
 	hists := levels(r, 12, 200, .3)
 	ps := []float64{.5, .99}
@@ -106,6 +109,9 @@ func TestBootstrapOfManyTrials(t *testing.T) {
 // How often the limits hold the percentile of all trials there could be, where requests alone would say they are far
 // narrower.
 func TestBootstrapCovers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of arithmetic")
+	}
 	r := rand.New(rand.NewPCG(24, 0))
 	many := merged(t, levels(r, 4000, 300, .2))
 	ps := []float64{.5, .99}
