@@ -84,6 +84,16 @@ func TestBootstrapTakesTenTrials(t *testing.T) {
 	if got := Bootstrap(append(hists, levels(r, 1, 50, .1)...), []float64{.5}, .95, 1); len(got) != 1 {
 		t.Errorf("ten trials: %+v", got)
 	}
+	if got := Bootstrap(append(slices.Clone(hists), hdr.New(1, Longest, Digits)), []float64{.5}, .95, 1); got != nil {
+		t.Errorf("nine trials and an empty one that is not like them have limits %+v", got)
+	}
+	other := hdr.New(1, Longest, Digits)
+	if err := other.RecordValue(5); err != nil {
+		t.Fatal(err)
+	}
+	if got := Bootstrap(append(slices.Clone(hists), other), []float64{.5}, .95, 1); got != nil {
+		t.Errorf("histograms that are not alike have limits %+v", got)
+	}
 	same := slices.Repeat(hists[:1], 10)
 	v := float64(hists[0].ValueAtQuantile(50))
 	if got := Bootstrap(same, []float64{.5}, .95, 1); got[0] != (Limits{v, v, .95}) {
