@@ -98,6 +98,11 @@ type export struct {
 
 func (e *exportFlag) flag(c *cobra.Command) {
 	c.Flags().Var(e, "export", "write the result to a file too, FORMAT=PATH: "+strings.Join(report.Names(), ", ")+"; repeatable")
+	var begin []string
+	for _, name := range report.Names() {
+		begin = append(begin, name+"=")
+	}
+	complete(c, "export", begin)
 }
 
 func (e *exportFlag) Type() string { return "FORMAT=PATH" }

@@ -122,6 +122,19 @@ func TestHlogReadsBack(t *testing.T) {
 	}
 }
 
+func TestHlogNamesWhatCannotBeRead(t *testing.T) {
+	p, rs, a := aRun(t)
+	for i := range rs {
+		if h := rs[i].Histograms; h != nil {
+			h["service"] = h["service"][:len(h["service"])/2]
+		}
+	}
+	text := write(t, "hlog", Input{Manifest: manifest(p), Records: rs, Answer: a})
+	if left, lines := strings.Count(text, "\n#[left out: trial "), strings.Count(text, "\nTag="); left != 2 || lines != 4 || strings.Contains(text, "Tag=service") {
+		t.Errorf("%d are named and %d are there, want 2 and 4", left, lines)
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	p, rs, a := aRun(t)
 	a.Cells = append(a.Cells, results.CellSummary{Cell: p.Cells()[0]})
