@@ -40,6 +40,9 @@ func comment(in Input, rows int) (string, error) {
 	t = pictured(t)
 	var out strings.Builder
 	fmt.Fprintf(&out, "**sockbench %s: %s** (%s, %s)\n\n", oneLine(p.Name), a.Verdict, term.Count(len(a.Cells), "cell"), trials(a))
+	if a.Headline != "" {
+		fmt.Fprintf(&out, "%s\n\n", oneLine(a.Headline))
+	}
 	if found := bounded(claims(a, ". ")); found != nil {
 		fmt.Fprintf(&out, "**%s**\n\n%s\n\n", findingsHeading(a), strings.Join(found, "\n"))
 	}
