@@ -102,6 +102,9 @@ func TestSeries(t *testing.T) {
 	s.pairs = s.pairs[4:]
 	lines = s.judge()
 	l := about(t, lines, "smallest effect on throughput")
+	if l.Verdict == results.OK {
+		t.Error("disturbed pairs are fine")
+	}
 	l.says(t, l.Verdict, "from 6 pairs of equal trials in 20 s, of which 4 were undisturbed")
 	s.pairs[0][0].Metrics.Machine.Throttled = 5e6
 	about(t, s.judge(), "equal trials").says(t, results.Fail, "a CPU quota stopped them for 5.00ms")
@@ -109,6 +112,9 @@ func TestSeries(t *testing.T) {
 
 // Real trials, as short as can be: their pairs, times and cell are what a series is judged by.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it sends load")
+	}
 	var l lab.Lab
 	defer func() {
 		if err := l.Close(); err != nil {
