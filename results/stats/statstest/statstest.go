@@ -23,6 +23,7 @@ var recorded string
 // alike.
 type Noise struct {
 	Name    string
+	Higher  bool // is better
 	batches [][]float64
 }
 
@@ -33,7 +34,7 @@ var All = []Noise{
 }
 
 func read(name string, loop byte, column int) Noise {
-	n := Noise{Name: name}
+	n := Noise{Name: name, Higher: column == 1}
 	rows, err := csv.NewReader(strings.NewReader(recorded)).ReadAll()
 	if err != nil {
 		panic("statstest: " + err.Error()) // of a file that is part of the package
@@ -79,9 +80,18 @@ func (t Tally) Share(v stats.Verdict) (share, se float64) {
 	return share, math.Sqrt(share * (1 - share) / float64(t.Checks))
 }
 
-// Check makes so many checks with a threshold of worse, as a share, of a new side whose trials are worse by loss: pairs of
-// neighbours, of which a coin says which is the new one.
-func (n Noise) Check(rng *rand.Rand, checks int, loss, worse float64) Tally {
+// Worse is a loss, as a share, as a difference of logarithms: so much less of what is better when it is higher, so much more
+// of what is not.
+func (n Noise) Worse(loss float64) float64 {
+	if n.Higher {
+		return -math.Log1p(-loss)
+	}
+	return math.Log1p(loss)
+}
+
+// Check makes so many checks with a threshold of worse, as a share, of a new side whose trials are worse by shift, as a
+// difference of logarithms: pairs of neighbours, of which a coin says which is the new one.
+func (n Noise) Check(rng *rand.Rand, checks int, shift, worse float64) Tally {
 	t := Tally{Checks: checks, Of: map[stats.Verdict]int{}}
 	for range checks {
 		trials := n.stream(rng, 2*stats.MostPairs)
@@ -91,7 +101,7 @@ func (n Noise) Check(rng *rand.Rand, checks int, loss, worse float64) Tally {
 			if rng.IntN(2) == 0 {
 				difference = -difference
 			}
-			d = append(d, difference+math.Log1p(loss))
+			d = append(d, difference+shift)
 		}
 		r := stats.Judge([][]float64{d}, []float64{math.Log1p(worse)}, stats.MostPairs)[0]
 		t.Of[r.Verdict]++

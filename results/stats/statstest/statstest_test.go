@@ -32,13 +32,13 @@ func TestChecksOfRecordedNoise(t *testing.T) {
 	for _, n := range All {
 		none, _ := n.Check(rng, checks, 0, .05).Share(stats.Regression)
 		atMost(t, n.Name+": false regressions", none, .01)
-		fine, _ := n.Check(rng, checks, .10, .05).Share(stats.Fine)
+		fine, _ := n.Check(rng, checks, n.Worse(.10), .05).Share(stats.Fine)
 		atMost(t, n.Name+": a loss of 10% called fine", fine, .05)
 	}
 	throughput := Find("throughput, closed loop")
-	found, _ := throughput.Check(rng, checks, .05, .05).Share(stats.Regression)
+	found, _ := throughput.Check(rng, checks, throughput.Worse(.05), .05).Share(stats.Regression)
 	atMost(t, "throughput: a loss of 5% not found", 1-found, 1-.68)
-	twice := throughput.Check(rng, checks, .10, .05)
+	twice := throughput.Check(rng, checks, throughput.Worse(.10), .05)
 	found, _ = twice.Share(stats.Regression)
 	atMost(t, "throughput: a loss of 10% not found", 1-found, 1-.99)
 	fine, _ := twice.Share(stats.Fine)
