@@ -25,9 +25,10 @@ var rooms = map[string]string{
 	"verify":        "unit loadgen plan results lab",
 	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report lab tuner playbook verify",
 
-	"results/explain":    "unit sockopt wire results/stats netpath targets loadgen plan results",
-	"results/report":     "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
-	"targets/targettest": "unit sockopt wire targets",
+	"results/explain":     "unit sockopt wire results/stats netpath targets loadgen plan results",
+	"results/resultstest": "unit sockopt results/stats loadgen plan results",
+	"results/report":      "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
+	"targets/targettest":  "unit sockopt wire targets",
 }
 
 const module = "github.com/sockbench/sockbench"
