@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/sockbench/sockbench/results"
@@ -39,8 +40,9 @@ func TestGenerate(t *testing.T) {
 		}
 	}
 	findings := results.Findings(run.Manifest.Plan, run.Records)
-	if len(findings) == 0 || findings[0].Cells[0]["TCP_NODELAY"] != "on" || math.Abs(math.Log(findings[0].Effect.Ratio/NodelayTimes)) > .1 {
-		t.Errorf("TCP_NODELAY=on is made %v times as slow, and the first finding is %+v", NodelayTimes, findings)
+	i := slices.IndexFunc(findings, func(f results.Finding) bool { return f.Cells[0]["TCP_NODELAY"] == "on" })
+	if i < 0 || math.Abs(math.Log(findings[i].Effect.Ratio/NodelayTimes)) > .1 {
+		t.Errorf("TCP_NODELAY=on is made to take %v times as long, and what was found is %+v", NodelayTimes, findings)
 	}
 }
 
