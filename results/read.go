@@ -9,14 +9,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+
+	jsonv2 "github.com/go-json-experiment/json"
 )
+
+// damagedMost is how many damaged lines are told one by one: a file of the wrong kind has as many as lines.
+const damagedMost = 8
 
 // Run is a run folder that was read.
 type Run struct {
 	Dir      string
 	Manifest Manifest
 	Records  []Record // in the order they were written
-	Damaged  []error  // lines that were left out, each with its number
+	Damaged  []error  // lines that were left out, each with its number: the first of them
+	More     int      // how many more were left out
 	Torn     bool     // the last line was cut short while it was written, and left out
 }
 
@@ -67,40 +74,44 @@ func readManifest(dir string) (m Manifest, err error) {
 }
 
 // read takes in every whole line of r and returns how many bytes those are. A line that is no record is left out, and
-// so is a second one of the same trial and attempt.
+// so is a second one of the same trial and attempt. Lines are parsed on all CPUs, and kept no longer than that takes.
 func (run *Run) read(r io.Reader) (size int64, err error) {
 	type key struct {
 		id      string
 		attempt int
 	}
 	seen := map[key]bool{}
-	lines := bufio.NewReaderSize(r, 1<<16)
-	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			run.Torn = len(line) > 0
-			return size, nil
+	l := &lineReader{r: bufio.NewReaderSize(r, 1<<16)}
+	for b := range l.parsed(runtime.GOMAXPROCS(0)) {
+		for i, rec := range b.records {
+			err := b.errs[i]
+			k := key{rec.ID, rec.Attempt}
+			if err == nil && seen[k] {
+				err = fmt.Errorf("trial %s, attempt %d, is there twice", rec.ID, rec.Attempt)
+			}
+			if err != nil {
+				run.leaveOut(fmt.Errorf("%s:%d: %w", filepath.Join(run.Dir, trialsFile), b.first+i, err))
+				continue
+			}
+			seen[k] = true
+			run.Records = append(run.Records, rec)
 		}
-		if err != nil {
-			return size, err
-		}
-		size += int64(len(line))
-		rec, err := parseLine(line)
-		k := key{rec.ID, rec.Attempt}
-		if err == nil && seen[k] {
-			err = fmt.Errorf("trial %s, attempt %d, is there twice", rec.ID, rec.Attempt)
-		}
-		if err != nil {
-			run.Damaged = append(run.Damaged, fmt.Errorf("%s:%d: %w", filepath.Join(run.Dir, trialsFile), n, err))
-			continue
-		}
-		seen[k] = true
-		run.Records = append(run.Records, rec)
 	}
+	run.Torn = l.torn
+	return l.size, l.err
 }
 
-func parseLine(line []byte) (r Record, err error) {
-	if err := json.Unmarshal(line, &r); err != nil {
+// leaveOut notes why a line is no record.
+func (run *Run) leaveOut(why error) {
+	if len(run.Damaged) == damagedMost {
+		run.More++
+		return
+	}
+	run.Damaged = append(run.Damaged, why)
+}
+
+func parseLine(line []byte, how jsonv2.Options) (r Record, err error) {
+	if err := jsonv2.Unmarshal(line, &r, how); err != nil {
 		return r, err
 	}
 	switch {
