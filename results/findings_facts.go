@@ -96,3 +96,28 @@ func atLimit(r *Record) bool {
 	apart := len(cpus) > 1 && !slices.ContainsFunc(cpus, func(n int) bool { return slices.Contains(r.Metrics.Client.CPUs, n) })
 	return client > busyServer || server > busyServer && !apart
 }
+
+// Value is the metric of a sound trial, and whether it is only a lower bound. Throughput of an open loop is none: it is what
+// was offered.
+func Value(m Metric, r *Record) (v float64, bound, ok bool) {
+	if r.Metrics == nil || !sound(r) || m.Name == "throughput" && open(r) {
+		return 0, false, false
+	}
+	v, ok = m.Get(r)
+	return v, ok && m.Censored != nil && m.Censored(r), ok && v > 0
+}
+
+// Ratio is the logarithm of y's metric over x's. false: the trials failed, are not sound, or differ in more than the knobs;
+// or their values are bounds that leave open which is larger.
+func Ratio(m Metric, x, y *Record, knobs ...string) (ln float64, ok bool) {
+	if x.Metrics == nil || y.Metrics == nil {
+		return 0, false
+	}
+	a, b := factOf(x, []Metric{m}), factOf(y, []Metric{m})
+	if !a.comparable(&b, m.Name, knobs...) {
+		return 0, false
+	}
+	use, _ := decided(a.values[0], b.values[0], a.bounds[0], b.bounds[0])
+	ln = math.Log(b.values[0] / a.values[0])
+	return ln, use && !math.IsNaN(ln)
+}

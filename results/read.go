@@ -12,6 +12,8 @@ import (
 	"runtime"
 
 	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/sockbench/sockbench/plan"
 )
 
 // damagedMost is how many damaged lines are told one by one: a file of the wrong kind has as many as lines.
@@ -29,7 +31,7 @@ type Run struct {
 
 // Open reads a run folder, also while it is being written.
 func Open(dir string) (*Run, error) {
-	m, err := readManifest(dir)
+	m, err := ReadManifest(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +50,12 @@ func Open(dir string) (*Run, error) {
 	return run, nil
 }
 
-func readManifest(dir string) (m Manifest, err error) {
+// ReadManifest reads what a run folder's trials are of, and not the trials.
+func ReadManifest(dir string) (m Manifest, err error) {
 	path := filepath.Join(dir, manifestFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, fmt.Errorf("%s is no run folder: it holds no %s", dir, manifestFile)
+		return m, fmt.Errorf("%s is no run folder: it holds no %s; name the folder that a run wrote to", dir, manifestFile)
 	}
 	if err != nil {
 		return m, fmt.Errorf("open run folder: %w", err)
@@ -68,7 +71,7 @@ func readManifest(dir string) (m Manifest, err error) {
 		err = errors.New("it holds no plan")
 	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", path, err)
+		return m, fmt.Errorf("%s: it is damaged, and without it nobody knows what the trials are of: %w", path, err)
 	}
 	return m, nil
 }
@@ -86,6 +89,9 @@ func (run *Run) read(r io.Reader) (size int64, err error) {
 		for i, rec := range b.records {
 			err := b.errs[i]
 			k := key{rec.ID, rec.Attempt}
+			if err == nil && rec.ID != plan.ID(run.Manifest.Digest, rec.Block, rec.Cell) {
+				err = fmt.Errorf("trial %s is of another plan than %s is: it was copied here, or changed", rec.ID, manifestFile)
+			}
 			if err == nil && seen[k] {
 				err = fmt.Errorf("trial %s, attempt %d, is there twice", rec.ID, rec.Attempt)
 			}
@@ -110,13 +116,28 @@ func (run *Run) leaveOut(why error) {
 	run.Damaged = append(run.Damaged, why)
 }
 
+// LeftOut says, a line for each, what of the folder could not be used.
+func (run *Run) LeftOut() (lines []string) {
+	file := filepath.Join(run.Dir, trialsFile)
+	for _, why := range run.Damaged {
+		lines = append(lines, "left out: "+why.Error())
+	}
+	if run.More > 0 {
+		lines = append(lines, fmt.Sprintf("left out: %d more lines of %s", run.More, file))
+	}
+	if run.Torn {
+		lines = append(lines, "left out: the last line of "+file+": it was cut short while it was written")
+	}
+	return lines
+}
+
 func parseLine(line []byte, how jsonv2.Options) (r Record, err error) {
 	if err := jsonv2.Unmarshal(line, &r, how); err != nil {
-		return r, err
+		return r, fmt.Errorf("it is damaged: %w", err)
 	}
 	switch {
 	case r.Schema > Schema:
-		return r, fmt.Errorf("schema %d is newer than this build reads", r.Schema)
+		return r, fmt.Errorf("schema %d is newer than this build reads: use a newer sockbench", r.Schema)
 	case r.ID == "":
 		return r, errors.New("it is no trial: it has no id")
 	case (r.Metrics == nil) == (r.Error == ""):

@@ -24,6 +24,7 @@ const (
 	exitFine        = 0
 	exitWrong       = 1 // what was measured is not what theory says
 	exitUsage       = 2
+	exitUnclear     = 3
 	exitEnvironment = 4
 	exitInterrupted = 130
 )
@@ -93,6 +94,7 @@ result what could not be trusted.`,
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
+  sockbench compare runs/20261123T120000Z-run --by TCP_NODELAY
   sockbench explain runs/20261123T120000Z-run
   sockbench playbook sticky-packets
   sockbench verify --quick
@@ -108,7 +110,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", meant(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), doctorCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), reportCommand(), compareCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), doctorCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

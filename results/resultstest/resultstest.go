@@ -162,14 +162,13 @@ func (m *Maker) Trial(t plan.Trial, times float64) results.Record {
 func (m *Maker) latencies(q *loadgen.Quantity, n int64, times float64) string {
 	m.hist.Reset()
 	const points = 800
-	left, sum := n, 0.0
+	sum := 0.0
 	*q = loadgen.Quantity{Count: n, Min: math.MaxInt64}
 	for i := range points {
 		u := (float64(i) + m.rng.Float64()) / points
 		z := math.Sqrt2 * math.Erfinv(2*u-1)
 		v := int64(240_000 * times * math.Exp(.35*z+max(0, z-2)))
-		count := min(left, n/points+1)
-		left -= count
+		count := n*int64(i+1)/points - n*int64(i)/points
 		if err := m.hist.RecordValues(v, count); err != nil {
 			panic(fmt.Sprintf("resultstest: %d ns: %v", v, err))
 		}
