@@ -41,13 +41,21 @@ func Open(dir string) (*Run, error) {
 		return run, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open run folder: %w", err)
+		return nil, fmt.Errorf("open run folder: %w%s", err, allowed(err, dir))
 	}
 	_, err = run.read(f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
 	return run, nil
+}
+
+// allowed is what to do about a missing permission.
+func allowed(err error, dir string) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return ": read it as its owner, or let others: chmod -R a+rX " + dir
+	}
+	return ""
 }
 
 // ReadManifest reads what a run folder's trials are of, and not the trials.
@@ -58,7 +66,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 		return m, fmt.Errorf("%s is no run folder: it holds no %s; name the folder that a run wrote to", dir, manifestFile)
 	}
 	if err != nil {
-		return m, fmt.Errorf("open run folder: %w", err)
+		return m, fmt.Errorf("open run folder: %w%s", err, allowed(err, dir))
 	}
 	var head struct{ Schema int }
 	if err = json.Unmarshal(data, &head); err == nil {
