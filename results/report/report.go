@@ -28,6 +28,7 @@ var All = []Format{
 	{"json", "one document: verdict, findings, cells", text("json")},
 	{"md", "the table and the findings in GitHub's Markdown", text("md")},
 	{"csv", "a row for each trial: knobs, metrics, doubts", text("csv")},
+	{"html", "one page with charts that needs nothing else, for a browser", html},
 }
 
 // text writes one of the formats that need nothing but the answer and the records.
