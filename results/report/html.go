@@ -26,7 +26,7 @@ func html(w io.Writer, in Input) error {
 	if err != nil {
 		return fmt.Errorf("html: %w", err)
 	}
-	facts, err := newFacts(in)
+	facts, err := newPageFacts(in)
 	if err != nil {
 		return err
 	}

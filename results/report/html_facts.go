@@ -10,8 +10,8 @@ import (
 	"github.com/sockbench/sockbench/results"
 )
 
-// facts are what the page's script draws from. Cells are in the order of the table's rows.
-type facts struct {
+// pageFacts are what the page's script draws from. Cells are in the order of the table's rows.
+type pageFacts struct {
 	Factors   []plan.Factor `json:"factors"` // with several levels
 	Metrics   []metricFact  `json:"metrics"` // that some cell has
 	Compared  []int         `json:"compared"`
@@ -68,8 +68,8 @@ func grid() (q []float64) {
 	return q
 }
 
-func newFacts(in Input) (facts, error) {
-	f := facts{Quantiles: grid(), Factors: []plan.Factor{}, Cells: []cellFact{}, Choose: [][]int{}}
+func newPageFacts(in Input) (pageFacts, error) {
+	f := pageFacts{Quantiles: grid(), Factors: []plan.Factor{}, Cells: []cellFact{}, Choose: [][]int{}}
 	for _, factor := range in.Manifest.Plan.Factors {
 		if len(factor.Levels) > 1 {
 			f.Factors = append(f.Factors, factor)
@@ -123,7 +123,7 @@ func byCell(records []results.Record) map[string][]*results.Record {
 	return cells
 }
 
-func (f *facts) cell(s *results.CellSummary, p *plan.Plan, metrics []results.Metric, trials []*results.Record) (c cellFact, err error) {
+func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results.Metric, trials []*results.Record) (c cellFact, err error) {
 	c = cellFact{Label: p.Label(s.Cell), Levels: []int{}, Doubt: string(worst(s)), Curve: []int64{}, Trials: []trialFact{}}
 	for _, factor := range f.Factors {
 		c.Levels = append(c.Levels, slices.Index(factor.Levels, s.Cell[factor.Knob]))
