@@ -32,10 +32,14 @@ func (e LevelEffect) Conclusion() Conclusion {
 	return Worse
 }
 
-// LevelEffects compares each level of each factor with the first one, on the metrics that findings are made of: factors
-// and levels in the plan's order.
-func LevelEffects(p *plan.Plan, records []Record) (all []LevelEffect) {
+// Effects are the findings, and beside them how each level of each factor compares with the first one, on the metrics
+// that findings are made of: factors and levels in the plan's order.
+func Effects(p *plan.Plan, records []Record) ([]Finding, []LevelEffect) {
 	s := newStudy(p, records)
+	return s.findings(), s.levels()
+}
+
+func (s *study) levels() (all []LevelEffect) {
 	for _, e := range s.effects {
 		if e.by != "" || e.comparison.x != e.factor.Levels[0] {
 			continue

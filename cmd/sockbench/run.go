@@ -263,7 +263,8 @@ func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answe
 	if err != nil {
 		return a, broken(err)
 	}
-	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Sessions: results.Sessions(records), Run: dir}
+	findings, levels := results.Effects(p, records)
+	a = results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: dir}
 	for i, f := range a.Findings {
 		a.Findings[i].Why = explain.Why(f, records)
 	}

@@ -35,10 +35,24 @@ type cellFact struct {
 	Count    int64         `json:"count"`              // response times behind the curve
 	Curve    []int64       `json:"curve"`              // ns
 	Censored *int64        `json:"censored,omitempty"` // from here on the curve is a lower bound
+	Limits   []limitFact   `json:"limits,omitempty"`   // of merged percentiles
 	Slice    float64       `json:"slice_ns,omitempty"` // length of a slice
 	Slices   [3][][3]int64 `json:"slices"`             // throughput, p50, p99 of slices of the measure phase: lowest, median, highest trial; -1: none
 	Trials   []trialFact   `json:"trials"`             // that count
 }
+
+// limitFact is between which limits a merged percentile lies, as trials differ.
+type limitFact struct {
+	Quantile float64 `json:"q"`
+	Low      float64 `json:"low"`
+	High     float64 `json:"high"`
+}
+
+// limited are the percentiles that have limits.
+var limited = []struct {
+	metric   string
+	quantile float64
+}{{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}}
 
 type trialFact struct {
 	Block  int        `json:"block"`
@@ -50,9 +64,11 @@ type trialFact struct {
 var compared = []string{"p50", "p99", "throughput", "server_cpu_per_request"}
 
 const (
-	evenly     = 60  // quantiles from 0 to 90 %, and as many from there to the last nine
+	evenly     = 54  // quantiles from 0 to 90 %, 50 % among them, and so many in each three nines from there on
 	mostNines  = 6.0 // 99.9999 %
 	mostSlices = 100 // of a cell
+
+	mostBootstrapped = 2000 // trials: of more, the limits of percentiles would take longer than all else
 )
 
 // grid are the quantiles of curves: evenly apart below 0.9, where the distribution is seen, and on an axis of nines above.
@@ -84,9 +100,13 @@ func newPageFacts(in Input) (pageFacts, error) {
 	}
 	trials := byCell(in.Records)
 	for i := range in.Answer.Cells {
-		c, err := f.cell(&in.Answer.Cells[i], in.Manifest.Plan, metrics, trials[in.Answer.Cells[i].Cell.String()])
+		s := &in.Answer.Cells[i]
+		c, err := f.cell(s, in.Manifest.Plan, metrics, trials[s.Cell.String()])
 		if err != nil {
 			return f, err
+		}
+		if len(in.Records) <= mostBootstrapped && s.Merged != nil {
+			c.limits(s)
 		}
 		f.Cells = append(f.Cells, c)
 	}
@@ -159,6 +179,15 @@ func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results
 	}
 	slices.SortFunc(c.Trials, func(a, b trialFact) int { return a.Block - b.Block })
 	return c, nil
+}
+
+func (c *cellFact) limits(s *results.CellSummary) {
+	known, _ := s.Intervals()
+	for _, at := range limited {
+		if l, ok := known[at.metric]; ok {
+			c.Limits = append(c.Limits, limitFact{at.quantile, l.Low, l.High})
+		}
+	}
 }
 
 // value is a metric of a record with six digits, which is more than any has; nil: not supported.

@@ -65,7 +65,7 @@ func ratios(in Input) (groups []ratioGroup) {
 		findings.Rows = append(findings.Rows, ratioRow{Finding: i + 1, What: what, From: from, To: to, Metric: m.Name, Effect: f.Effect, Pairs: f.Pairs, Verdict: f.Verdict, Shown: true})
 	}
 	byMetric := map[string]*ratioGroup{}
-	for _, e := range results.LevelEffects(in.Manifest.Plan, in.Records) {
+	for _, e := range in.Answer.Levels {
 		if byMetric[e.Metric.Name] == nil {
 			byMetric[e.Metric.Name] = &ratioGroup{Metric: e.Metric.Name}
 		}

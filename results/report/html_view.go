@@ -29,6 +29,7 @@ type view struct {
 	Ratios                         []ratioGroup
 	Table                          tableView
 	Doubts                         []doubtView
+	Sessions                       []string // what is wrong with all trials of a server together
 	Options                        []optionView
 	MoreOptions                    int
 	Fingerprint, Versions          []pair
@@ -101,7 +102,7 @@ func newView(in Input) view {
 	for i, f := range in.Answer.Findings {
 		v.Findings = append(v.Findings, newFinding(in.Answer.Cells, f, i+1))
 	}
-	v.Doubts = doubts(in)
+	v.Doubts, v.Sessions = doubts(in), in.Answer.SessionNotes()
 	v.Options, v.MoreOptions = options(counting)
 	v.environment(in)
 	return v

@@ -50,7 +50,8 @@ func input(t testing.TB, m results.Manifest, records []results.Record) report.In
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := results.Answer{Verdict: "done", Findings: results.Findings(m.Plan, records), Cells: cells, Run: "runs/made-up"}
+	findings, levels := results.Effects(m.Plan, records)
+	a := results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: "runs/made-up"}
 	if len(a.Findings) == 0 {
 		a.Nothing = results.Precision(m.Plan, records)
 	}

@@ -31,6 +31,18 @@ function series(n, cell, point) {
   return out
 }
 
+// bars are the intervals of a cell's percentiles, a little beside those of the others.
+function bars(n, cell) {
+  const { color } = look(n, isDark())
+  return { type: 'custom', silent: true, clip: true, z: 3, data: (cell.limits || []).map((l) => [place(l.q), Math.log10(l.low), Math.log10(l.high)]), renderItem: (_, api) => {
+    const [x, low] = api.coord([api.value(0), api.value(1)])
+    const high = api.coord([api.value(0), api.value(2)])[1]
+    const at = x + 3 * (n - (chosenCells().length - 1) / 2)
+    const line = (x1, y1, x2, y2) => ({ type: 'line', shape: { x1, y1, x2, y2 }, style: { stroke: color, lineWidth: 1.5 } })
+    return { type: 'group', children: [line(at, low, at, high), line(at - 3, low, at + 3, low), line(at - 3, high, at + 3, high)] }
+  } }
+}
+
 // at is the cells' values at a quantile, for the tooltip.
 function at(q) {
   const i = facts.quantiles.findIndex((v) => v >= q - 1e-9)
@@ -48,7 +60,7 @@ function below(cell, ns) {
 export function drawCurves() {
   showChosen('chosen')
   const cells = chosenCells().map((i) => facts.cells[i])
-  const values = cells.flatMap((c) => c.curve)
+  const values = cells.flatMap((c) => [...c.curve, ...(c.limits || []).flatMap((l) => [l.low, l.high])])
   const sound = cells.flatMap((c) => pieces(c).sound.filter((p) => p[2] <= 0.999 && !(c.censored <= p[3])).map((p) => p[3])) // the distribution's body
   const longest = Math.max(1, ...cells.map((c) => c.curve.length))
   const far = Math.max(1, place(facts.quantiles[longest - 1]))
@@ -56,7 +68,7 @@ export function drawCurves() {
   draw('nines', t('nines') + ': ' + summary(cells), {
     xAxis: axis(t('axis_percentile'), true, { min: 0, max: far * 1.02, interval: 1, axisLabel: { customValues: [...Array(Math.floor(far) + 1).keys()], formatter: (v) => nines(1 - Math.pow(10, -v)) }, splitLine: { customValues: [...Array(Math.floor(far) + 1).keys()] } }),
     yAxis: time,
-    series: cells.flatMap((c, n) => series(n, c, (p) => [p[0], p[1]])),
+    series: cells.flatMap((c, n) => [...series(n, c, (p) => [p[0], p[1]]), bars(n, c)]),
     tooltip: { trigger: 'axis', formatter: (p) => { const q = 1 - Math.pow(10, -p[0].axisValue); return tip(nines(q), at(q)) } },
   })
   draw('cdf', t('cdf') + ': ' + summary(cells), {
@@ -75,7 +87,8 @@ function table(cells) {
   const value = (c, q) => {
     const i = facts.quantiles.findIndex((v) => v >= q - 1e-9)
     const ns = c.curve[i]
-    return ns == null ? '–' : (c.censored != null && ns >= c.censored ? '≥' : '') + duration(ns)
+    const limits = (c.limits || []).find((l) => l.q === q)
+    return ns == null ? '–' : (c.censored != null && ns >= c.censored ? '≥' : '') + duration(ns) + (limits ? ` (${duration(limits.low)} – ${duration(limits.high)})` : '')
   }
   return simpleTable([t('cells'), t('requests'), ...told.map((q) => 'p' + nines(q).replace('%', ''))],
     cells.map((c) => [c.label, c.count.toLocaleString('en'), ...told.map((q) => value(c, q))]))
