@@ -142,12 +142,14 @@ func ticks(reach float64) []float64 {
 	return all
 }
 
-// ratio writes three significant digits, at least two of them behind the point near 1: 0.046, 0.86, 1.12, 22.1.
+// ratio writes two places behind the point near 1, three digits far above it and two far below: 0.0046, 0.86, 1.12, 139.
 func ratio(v float64) string {
 	switch {
 	case v <= 0 || math.IsInf(v, 0) || math.IsNaN(v):
 		return "–"
-	case v >= 0.1 && v < 9.995:
+	case v < 0.1:
+		return fmt.Sprintf("%.2g", v)
+	case v < 9.995:
 		return fmt.Sprintf("%.2f", v)
 	}
 	return fmt.Sprintf("%.3g", v)

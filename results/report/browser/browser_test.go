@@ -57,11 +57,16 @@ func write(t testing.TB, in report.Input) string {
 	return path
 }
 
-// open shows a file in a new browser, in which nothing else asks for anything.
+// open shows a file in a new browser that has nothing else to do.
 func open(t *testing.T, path string, width, height int64) *tab {
 	t.Helper()
-	program, err := exec.LookPath("chromium")
-	if err != nil {
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil && program == "" {
+			program = path
+		}
+	}
+	if program == "" {
 		testenv.Skip(t, "chromium", "the report is looked at in Chromium: apt-get install chromium")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -176,7 +176,7 @@ func TestOneCell(t *testing.T) {
 }
 
 func TestThousandCells(t *testing.T) {
-	in := made(t, 4, plan.Factor{Knob: "target", Levels: []string{"epoll", "goroutine", "thread", "poll", "select"}}, plan.Factor{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}},
+	in := made(t, 2, plan.Factor{Knob: "target", Levels: []string{"epoll", "goroutine", "thread", "poll", "select"}}, plan.Factor{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}},
 		levels("connections", 20), levels("request", 5))
 	path := write(t, in)
 	b := open(t, path, 1280, 900)
