@@ -35,6 +35,12 @@ type ratioRow struct {
 	RightOpen     bool
 }
 
+// known says whether there is an interval; it may be open to one side.
+func (r *ratioRow) known() bool {
+	e := r.Effect
+	return e.Ratio > 0 && e.Low >= 0 && e.High > 0 && !math.IsInf(e.Ratio, 0) && !math.IsNaN(e.Low) && !math.IsNaN(e.High)
+}
+
 type tick struct {
 	X    float64
 	Text string
@@ -53,7 +59,7 @@ func ratios(in Input) (groups []ratioGroup) {
 	findings := ratioGroup{}
 	for i, f := range in.Answer.Findings {
 		m, ok := results.FindMetric(f.Metric)
-		if !ok || f.Effect == (stats.Interval{}) || len(f.Cells) != 2 {
+		if !ok || len(f.Cells) != 2 {
 			continue
 		}
 		from, to, what := "", "", ""
@@ -62,7 +68,8 @@ func ratios(in Input) (groups []ratioGroup) {
 				what, from, to = knob, other, level
 			}
 		}
-		findings.Rows = append(findings.Rows, ratioRow{Finding: i + 1, What: what, From: from, To: to, Metric: m.Name, Effect: f.Effect, Pairs: f.Pairs, Verdict: f.Verdict, Shown: true})
+		findings.Rows = append(findings.Rows, ratioRow{Finding: i + 1, What: what, From: from, To: to, Metric: m.Name, Effect: f.Effect, Pairs: f.Pairs, Verdict: f.Verdict,
+			Shown: f.Verdict == results.Better || f.Verdict == results.Worse})
 	}
 	byMetric := map[string]*ratioGroup{}
 	for _, e := range in.Answer.Levels {
@@ -91,7 +98,7 @@ func ratios(in Input) (groups []ratioGroup) {
 func (g *ratioGroup) layOut() {
 	reach := math.Log(1.1)
 	for _, r := range g.Rows {
-		if r.Effect != (stats.Interval{}) {
+		if r.known() {
 			reach = max(reach, math.Abs(math.Log(r.Effect.Low)), math.Abs(math.Log(r.Effect.High)))
 		}
 	}
@@ -102,7 +109,7 @@ func (g *ratioGroup) layOut() {
 	}
 	for i := range g.Rows {
 		r := &g.Rows[i]
-		if r.Effect == (stats.Interval{}) {
+		if !r.known() {
 			continue
 		}
 		r.Low, r.At, r.High = place(r.Effect.Low), place(r.Effect.Ratio), place(r.Effect.High)
