@@ -44,8 +44,9 @@ func (s *study) levels() (all []LevelEffect) {
 		if e.by != "" || e.comparison.x != e.factor.Levels[0] {
 			continue
 		}
-		l := LevelEffect{Knob: e.factor.Knob, From: e.comparison.x, To: e.comparison.y, Metric: e.metric, Before: middle(e.x), After: middle(e.y),
-			Pairs: len(e.x), Shown: e.shown, Bound: e.bound}
+		x, y := s.values(e)
+		l := LevelEffect{Knob: e.factor.Knob, From: e.comparison.x, To: e.comparison.y, Metric: e.metric, Before: middle(x), After: middle(y),
+			Pairs: e.pairs, Shown: e.shown, Bound: e.bound}
 		if i := s.interval(e); i != (stats.Interval{}) {
 			l.Effect = inverse(i)
 		}
@@ -55,12 +56,13 @@ func (s *study) levels() (all []LevelEffect) {
 }
 
 // Curve is the response time of trials of one cell together, at the given quantiles, which ascend, as far as the count
-// supports them; from Censored on values are lower bounds, nil: none is. There is none where a trial left no histogram.
-func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Quantity, err error) {
+// supports them; from Censored on values are lower bounds, nil: none is. There is none where a trial left no histogram. One
+// that cannot be read is left out, as Summarize says.
+func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Quantity) {
 	measured := slices.DeleteFunc(slices.Clone(records), func(r *Record) bool { return r.Metrics == nil })
-	q, hist, err := mergeQuantity("response", response, measured)
-	if hist == nil || err != nil {
-		return nil, q, err
+	q, hist, _ := mergeQuantity("response", response, measured)
+	if hist == nil {
+		return nil, q
 	}
 	var percent []float64
 	for _, at := range quantiles {
@@ -73,5 +75,5 @@ func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Qu
 	for i, v := range values {
 		values[i] = max(q.Min, min(q.Max, v))
 	}
-	return values, q, nil
+	return values, q
 }

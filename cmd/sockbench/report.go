@@ -60,16 +60,16 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, damaged := range run.Damaged {
-		fmt.Fprintln(w, "left out:", damaged)
+	for _, line := range run.LeftOut() {
+		fmt.Fprintln(w, line)
 	}
-	if run.Torn {
-		fmt.Fprintln(w, "left out: the last line of", dir+": it was cut short while it was written")
+	if len(run.Records) > 0 {
+		return run, nil
 	}
-	if len(run.Records) == 0 {
-		return nil, errors.New(dir + " holds no trial yet")
+	if len(run.Damaged) > 0 {
+		return nil, fmt.Errorf("%s holds no line that can be used", dir)
 	}
-	return run, nil
+	return nil, errors.New(dir + " holds no trial yet")
 }
 
 // input is what the formats show of a run.

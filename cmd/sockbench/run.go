@@ -175,8 +175,8 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	if err := cmp.Or(f.resumed(done.Manifest), rebuilt(f.resume, done.Manifest)); err != nil {
 		return errors.Join(err, broken(log.Close()))
 	}
-	for _, damaged := range done.Damaged {
-		fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
+	for _, line := range done.LeftOut() {
+		fmt.Fprintln(c.ErrOrStderr(), line)
 	}
 	if err := affordable(done.Manifest.Plan); err != nil {
 		return errors.Join(err, broken(log.Close()))
