@@ -26,11 +26,7 @@ func html(w io.Writer, in Input) error {
 	if err != nil {
 		return fmt.Errorf("html: %w", err)
 	}
-	facts, err := newPageFacts(in)
-	if err != nil {
-		return err
-	}
-	data, err := json.Marshal(facts) // which escapes <, > and &: nothing in it ends the element it stands in
+	data, err := json.Marshal(newPageFacts(in)) // which escapes <, > and &: nothing in it ends the element it stands in
 	if err != nil {
 		return fmt.Errorf("html: %w", err)
 	}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -84,7 +83,7 @@ func grid() (q []float64) {
 	return q
 }
 
-func newPageFacts(in Input) (pageFacts, error) {
+func newPageFacts(in Input) pageFacts {
 	f := pageFacts{Quantiles: grid(), Factors: []plan.Factor{}, Cells: []cellFact{}, Choose: [][]int{}}
 	for _, factor := range in.Manifest.Plan.Factors {
 		if len(factor.Levels) > 1 {
@@ -101,10 +100,7 @@ func newPageFacts(in Input) (pageFacts, error) {
 	trials := byCell(in.Records)
 	for i := range in.Answer.Cells {
 		s := &in.Answer.Cells[i]
-		c, err := f.cell(s, in.Manifest.Plan, metrics, trials[s.Cell.String()])
-		if err != nil {
-			return f, err
-		}
+		c := f.cell(s, in.Manifest.Plan, metrics, trials[s.Cell.String()])
 		if len(in.Records) <= mostBootstrapped && s.Merged != nil {
 			c.limits(s)
 		}
@@ -113,7 +109,7 @@ func newPageFacts(in Input) (pageFacts, error) {
 	for _, finding := range in.Answer.Findings {
 		f.Choose = append(f.Choose, twins(in.Answer.Cells, finding))
 	}
-	return f, nil
+	return f
 }
 
 // supported are the metrics that some cell has.
@@ -143,14 +139,14 @@ func byCell(records []results.Record) map[string][]*results.Record {
 	return cells
 }
 
-func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results.Metric, trials []*results.Record) (c cellFact, err error) {
+func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results.Metric, trials []*results.Record) (c cellFact) {
 	c = cellFact{Label: p.Label(s.Cell), Levels: []int{}, Doubt: string(worst(s)), Curve: []int64{}, Trials: []trialFact{}}
 	for _, factor := range f.Factors {
 		c.Levels = append(c.Levels, slices.Index(factor.Levels, s.Cell[factor.Knob]))
 	}
 	c.Values = make([]*float64, len(metrics))
 	if s.Merged == nil {
-		return c, nil
+		return c
 	}
 	for i, m := range metrics {
 		if c.Values[i] = value(m, s.Merged); c.Values[i] != nil {
@@ -159,10 +155,7 @@ func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results
 			}
 		}
 	}
-	curve, q, err := results.Curve(trials, f.Quantiles)
-	if err != nil {
-		return c, fmt.Errorf("html: cell %s: %w", s.Cell, err)
-	}
+	curve, q := results.Curve(trials, f.Quantiles)
 	if c.Count, c.Censored = q.Count, q.Censored; curve != nil {
 		c.Curve = curve
 	}
@@ -178,7 +171,7 @@ func (f *pageFacts) cell(s *results.CellSummary, p *plan.Plan, metrics []results
 		c.Trials = append(c.Trials, t)
 	}
 	slices.SortFunc(c.Trials, func(a, b trialFact) int { return a.Block - b.Block })
-	return c, nil
+	return c
 }
 
 func (c *cellFact) limits(s *results.CellSummary) {
