@@ -149,24 +149,36 @@ func newStudy(p *plan.Plan, records []Record) *study {
 	return s
 }
 
-// gather finds the facts of the trials that count.
-func (s *study) gather(records []Record, metrics []Metric) {
+// byBlock holds the records that count: of each block, those of the plan's cells in their order, nil where there is none.
+func byBlock(p *plan.Plan, records []Record) map[int][]*Record {
 	place := map[string]int{}
-	for i, c := range s.plan.Cells() {
+	for i, c := range p.Cells() {
 		place[c.String()] = i
 	}
-	blocks := map[int][]fact{}
+	blocks := map[int][]*Record{}
 	counting, _ := Counting(records)
 	for _, r := range counting {
 		if blocks[r.Block] == nil {
-			blocks[r.Block] = make([]fact, len(place))
+			blocks[r.Block] = make([]*Record, len(place))
 		}
-		if i, ok := place[r.Cell.String()]; ok && r.Metrics != nil {
-			blocks[r.Block][i] = factOf(r, metrics)
+		if i, ok := place[r.Cell.String()]; ok {
+			blocks[r.Block][i] = r
 		}
 	}
+	return blocks
+}
+
+// gather finds the facts of the trials that count.
+func (s *study) gather(records []Record, metrics []Metric) {
+	blocks := byBlock(s.plan, records)
 	for _, b := range slices.Sorted(maps.Keys(blocks)) {
-		s.facts = append(s.facts, blocks[b])
+		facts := make([]fact, len(blocks[b]))
+		for i, r := range blocks[b] {
+			if r != nil && r.Metrics != nil {
+				facts[i] = factOf(r, metrics)
+			}
+		}
+		s.facts = append(s.facts, facts)
 	}
 }
 

@@ -72,7 +72,7 @@ Exit codes: 0 there is a verdict, whichever; 3 there is none; 2 what was asked c
 			if r.Settled() {
 				return nil
 			}
-			return &failure{exitUnclear, errors.New(unsettled(r))}
+			return &failure{exitInconclusive, errors.New(unsettled(r))}
 		},
 	}
 	flags := c.Flags()

@@ -91,7 +91,7 @@ func TestCompareSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%v: exit %d, %q, %s", c.args, code, stdout, stderr)
 		}
 	}
-	if code, stdout, stderr := here(t, "compare", dir, "--filter", "write=cork"); code != exitUnclear || !strings.Contains(stdout, "needs") || !strings.Contains(stderr, "blocks") {
+	if code, stdout, stderr := here(t, "compare", dir, "--filter", "write=cork"); code != exitInconclusive || !strings.Contains(stdout, "needs") || !strings.Contains(stderr, "blocks") {
 		t.Errorf("three pairs: exit %d, %s%s", code, stdout, stderr)
 	}
 }
@@ -122,7 +122,7 @@ func TestCompareTwoRuns(t *testing.T) {
 	}
 	b := session("b", p, 20, 2)
 	code, stdout, stderr := here(t, "compare", a, b, "--metric", "p50")
-	if code != exitUnclear || !strings.Contains(stderr, "that takes 5 of them in one folder, and there are 4") || !strings.Contains(stdout, "no verdict") {
+	if code != exitInconclusive || !strings.Contains(stderr, "that takes 5 of them in one folder, and there are 4") || !strings.Contains(stdout, "no verdict") {
 		t.Errorf("four sessions: exit %d, %s%s", code, stdout, stderr)
 	}
 	session("session3", p, 30, 1)
@@ -138,7 +138,7 @@ func TestCompareTwoRuns(t *testing.T) {
 	if code, stdout, stderr = here(t, "compare", a, b, "--metric", "p50"); code != exitUsage || stdout != "" || !strings.Contains(stderr, "machine kernel: 6.0 and 6.1") {
 		t.Errorf("another kernel: exit %d, %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr = here(t, "compare", a, b, "--metric", "p50", "--anyway"); code != exitUnclear || !strings.Contains(stdout, "6.1") || !strings.Contains(stderr, "different machines") {
+	if code, stdout, stderr = here(t, "compare", a, b, "--metric", "p50", "--anyway"); code != exitInconclusive || !strings.Contains(stdout, "6.1") || !strings.Contains(stderr, "different machines") {
 		t.Errorf("another kernel, anyway: exit %d, %s%s", code, stdout, stderr)
 	}
 }

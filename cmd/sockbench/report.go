@@ -27,7 +27,7 @@ func reportCommand() *cobra.Command {
 that is still being written, was interrupted or is damaged is shown as far as it is sound, and what was left out is named.`,
 		Example: `  sockbench report runs/20261123T120000Z-run
   sockbench report runs/20261123T120000Z-run -o md
-  sockbench report runs/20261123T120000Z-run --quiet --export csv=trials.csv`,
+  sockbench report runs/20261123T120000Z-run --export csv=trials.csv --export hlog=trials.hlog`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -78,7 +78,7 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 
 // input is what the formats show of a run.
 func input(m results.Manifest, records []results.Record, dir string) (report.Input, error) {
-	a, err := answer(m.Plan, records, dir)
+	a, err := answer(m, records, dir)
 	return report.Input{Manifest: m, Records: records, Answer: a}, err
 }
 
@@ -102,6 +102,11 @@ type export struct {
 
 func (e *exportFlag) flag(c *cobra.Command) {
 	c.Flags().Var(e, "export", "write the result to a file too, FORMAT=PATH: "+strings.Join(report.Names(), ", ")+"; repeatable")
+	var begin []string
+	for _, name := range report.Names() {
+		begin = append(begin, name+"=")
+	}
+	complete(c, "export", begin)
 }
 
 func (e *exportFlag) Type() string { return "FORMAT=PATH" }
@@ -133,7 +138,10 @@ func (e *exportFlag) Set(text string) error {
 // write writes every file, whole or not at all, and names each on w.
 func (e exportFlag) write(w io.Writer, in report.Input) error {
 	for _, x := range e {
-		if err := writeWhole(x.path, func(f io.Writer) error { return x.format.Write(f, in) }); err != nil {
+		if err := writeWhole(x.path, func(f io.Writer) error {
+			in.Screen = term.ScreenOf(f)
+			return x.format.Write(f, in)
+		}); err != nil {
 			return broken(fmt.Errorf("export %s: %w", x.format.Name, err))
 		}
 		fmt.Fprintf(w, "%s written to %s\n", x.format.Name, x.path)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -39,7 +40,8 @@ func comment(in Input, rows int) (string, error) {
 	t, doubts := table(p, a.Cells, term.Screen{})
 	t = pictured(t)
 	var out strings.Builder
-	fmt.Fprintf(&out, "**sockbench %s: %s** (%s, %s)\n\n", oneLine(p.Name), a.Verdict, term.Count(len(a.Cells), "cell"), trials(a))
+	title := cmp.Or(a.Headline, fmt.Sprintf("sockbench %s: %s", p.Name, a.Verdict))
+	fmt.Fprintf(&out, "**%s** (%s, %s)\n\n", oneLine(title), term.Count(len(a.Cells), "cell"), trials(a))
 	if found := bounded(claims(a, ". ")); found != nil {
 		fmt.Fprintf(&out, "**%s**\n\n%s\n\n", findingsHeading(a), strings.Join(found, "\n"))
 	}
@@ -124,12 +126,12 @@ func oneLine(s string) string {
 
 // facts are what the run was made with.
 func facts(m results.Manifest) (lines []string) {
-	machine := fingerprint(m)
-	for _, of := range []map[string]string{m.Versions, machine} {
-		for _, key := range slices.Sorted(maps.Keys(of)) {
-			if of[key] != "" {
-				lines = append(lines, key+": "+of[key])
-			}
+	all := map[string]string{}
+	maps.Copy(all, fingerprint(m))
+	maps.Copy(all, m.Versions)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if all[key] != "" {
+			lines = append(lines, key+": "+all[key])
 		}
 	}
 	return lines
