@@ -48,7 +48,7 @@ func (c *counts) add(text string) error {
 		return err
 	}
 	if c.of == nil {
-		c.of = make([]int64, buckets)
+		c.of = *cleared.Get().(*[]int64)
 	}
 	return each(payload, func(at int, n int64) { c.of[at] += n })
 }
@@ -60,6 +60,17 @@ func (c *counts) histogram() *hdr.Histogram {
 	}
 	return hdr.Import(&hdr.Snapshot{LowestTrackableValue: 1, HighestTrackableValue: stats.Longest, SignificantFigures: stats.Digits, Counts: c.of})
 }
+
+// free gives up what was added.
+func (c *counts) free() {
+	if c.of != nil {
+		clear(c.of)
+		cleared.Put(&c.of)
+	}
+}
+
+// cleared are counts, all 0, that are not in use.
+var cleared = sync.Pool{New: func() any { of := make([]int64, buckets); return &of }}
 
 // buckets is how many counts a histogram of ours has.
 var buckets = len(hdr.New(1, stats.Longest, stats.Digits).Export().Counts)

@@ -125,18 +125,24 @@ func newStudy(p *plan.Plan, records []Record) *study {
 		metrics = append(metrics, m)
 	}
 	s.gather(records, metrics)
+	var all []*effect
 	for _, c := range comparisons(p) {
 		for i, m := range metrics {
 			e := &effect{comparison: c, metric: m, column: i, rank: i}
 			if slices.Contains(models, c.factor.Knob) && m.Name == "server_cpu_per_request" {
 				e.rank = -1
 			}
-			if s.measure(e) {
-				s.effects = append(s.effects, e)
-				if e.by != "" {
-					s.conditional[e.kin(e.by)] = append(s.conditional[e.kin(e.by)], e)
-				}
-			}
+			all = append(all, e)
+		}
+	}
+	OnAllCPUs(len(all), func(i int) { s.measure(all[i]) })
+	for _, e := range all {
+		if len(e.d) == 0 {
+			continue
+		}
+		s.effects = append(s.effects, e)
+		if e.by != "" {
+			s.conditional[e.kin(e.by)] = append(s.conditional[e.kin(e.by)], e)
 		}
 	}
 	s.test()
@@ -176,12 +182,12 @@ func (s *study) gather(records []Record, metrics []Metric) {
 	}
 }
 
-// measure takes e's pairs in, and says whether there are any.
-func (s *study) measure(e *effect) bool {
-	e.pairs, e.d = 0, nil
-	whole := s.pairs(e, func(_ [2]int, x, y float64) { e.pairs, e.d = e.pairs+1, append(e.d, math.Log(x/y)) })
-	e.d = means(e.d)
-	return whole && len(e.d) > 0
+// measure takes e's pairs in, if there are any.
+func (s *study) measure(e *effect) {
+	var d []float64
+	if s.pairs(e, func(_ [2]int, x, y float64) { d = append(d, math.Log(x/y)) }) {
+		e.pairs, e.d = len(d), means(d)
+	}
 }
 
 // pairs yields e's pairs of trials: their cells, and their values. Which pairs it leaves out never depends on which side is
@@ -244,9 +250,18 @@ func (s *study) test() {
 			p = append(p, s.signedRank(len(e.d)).P(e.d))
 		}
 	}
+	any := false
 	for i, adjusted := range stats.Holm(p) {
 		tested[i].shown = adjusted <= mistaken
+		any = any || tested[i].shown
 	}
+	if !any {
+		return
+	}
+	for _, e := range s.effects {
+		s.signedRank(len(e.d)) // before they are read on several CPUs
+	}
+	OnAllCPUs(len(s.effects), func(i int) { s.interval(s.effects[i]) })
 }
 
 func (s *study) signedRank(n int) stats.SignedRank {

@@ -102,6 +102,7 @@ func addMachine(to, m *Machine) {
 func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*Record) (merged loadgen.Quantity, hist *hdr.Histogram, unreadable []error) {
 	merged = loadgen.Quantity{Min: math.MaxInt64}
 	var all counts
+	defer all.free()
 	sum, whole := 0.0, true
 	var effective []stats.Effective
 	for _, r := range records {

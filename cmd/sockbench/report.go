@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -56,6 +57,9 @@ that is still being written, was interrupted or is damaged is shown as far as it
 
 // openRun reads a run folder that holds trials, and says on w what of it had to be left out.
 func openRun(w io.Writer, dir string) (*results.Run, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a run's records are nearly all of the heap: so half of them are garbage at most
+	}
 	run, err := results.Open(dir)
 	if err != nil {
 		return nil, err

@@ -196,7 +196,13 @@ func (row *Row) value(side int) string {
 	return text
 }
 
-func short(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
+// short writes a ratio: three places near 1, three digits far from it.
+func short(v float64) string {
+	if v >= 0.1 && v < 10 {
+		return strconv.FormatFloat(v, 'f', 3, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
 
 func (row *Row) ratio() string {
 	if row.Effect.Ratio == 0 {
