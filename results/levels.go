@@ -1,7 +1,6 @@
 package results
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/sockbench/sockbench/loadgen"
@@ -45,8 +44,8 @@ func (s *study) levels() (all []LevelEffect) {
 		if e.by != "" || e.comparison.x != e.factor.Levels[0] {
 			continue
 		}
-		before, after := s.values(e)
-		l := LevelEffect{Knob: e.factor.Knob, From: e.comparison.x, To: e.comparison.y, Metric: e.metric, Before: middle(before), After: middle(after),
+		x, y := s.values(e)
+		l := LevelEffect{Knob: e.factor.Knob, From: e.comparison.x, To: e.comparison.y, Metric: e.metric, Before: middle(x), After: middle(y),
 			Pairs: e.pairs, Shown: e.shown, Bound: e.bound}
 		if i := s.interval(e); i != (stats.Interval{}) {
 			l.Effect = inverse(i)
@@ -57,17 +56,17 @@ func (s *study) levels() (all []LevelEffect) {
 }
 
 // Curve is the response time of trials of one cell together, at the given quantiles, which ascend, as far as the count
-// supports them; from Censored on values are lower bounds, nil: none is. There is none where a trial left no
-// histogram; one that cannot be read is left out, as in the cell's percentiles.
-func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Quantity, err error) {
+// supports them; from Censored on values are lower bounds, nil: none is. There is none where a trial left no histogram. One
+// that cannot be read is left out, as Summarize says.
+func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Quantity) {
 	measured := slices.DeleteFunc(slices.Clone(records), func(r *Record) bool { return r.Metrics == nil })
-	q, hist, unreadable := mergeQuantity("response", response, measured)
+	q, hist, _ := mergeQuantity("response", response, measured)
 	if hist == nil {
-		return nil, q, errors.Join(unreadable...)
+		return nil, q
 	}
 	var percent []float64
 	for _, at := range quantiles {
-		if at > 0 && !stats.Supported(at, hist.TotalCount()) {
+		if at > 0 && !stats.Supported(at, q.Count) {
 			break
 		}
 		percent = append(percent, 100*at)
@@ -76,5 +75,5 @@ func Curve(records []*Record, quantiles []float64) (values []int64, q loadgen.Qu
 	for i, v := range values {
 		values[i] = max(q.Min, min(q.Max, v))
 	}
-	return values, q, nil
+	return values, q
 }
