@@ -37,17 +37,17 @@ func simulationClaims() (claims []claim) {
 			found, fine, drift = atLeast(.99), within(.01), atLeast(.08)
 		}
 		claims = append(claims,
-			claim{n.Name + ", nothing differs: regressions", within(.01), shares},
-			claim{"… a loss of 10 %: regressions found", found, shares},
-			claim{"… of which called fine", fine, shares},
-			claim{"… nothing differs, 10 old trials and then 10 new ones: false alarms of Mann–Whitney at 1 %", drift, shares})
+			claim{n.Name + ", nothing differs: regressions", within(.01), share},
+			claim{"… a loss of 10 %: regressions found", found, share},
+			claim{"… of which called fine", fine, share},
+			claim{"… nothing differs, 10 old trials and then 10 new ones: false alarms of Mann–Whitney at 1 %", drift, share})
 	}
 	return append(claims,
-		claim{"throughput, a loss of 5 %: regressions found", atLeast(.68), shares},
-		claim{"throughput, 1/1.05 of the old one, which is the threshold: regressions found", limit{}, shares},
-		claim{"throughput, nothing differs: fine", limit{}, shares},
+		claim{"throughput, a loss of 5 %: regressions found", atLeast(.68), share},
+		claim{"throughput, 1/1.05 of the old one, which is the threshold: regressions found", limit{}, share},
+		claim{"throughput, nothing differs: fine", limit{}, share},
 		claim{"throughput, nothing differs: pairs until the verdict, in the mean", limit{}, plain},
-		claim{"throughput, nothing differs, 20 old trials and then 20 new ones: false alarms of Mann–Whitney at 1 %", atLeast(.08), shares})
+		claim{"throughput, nothing differs, 20 old trials and then 20 new ones: false alarms of Mann–Whitney at 1 %", atLeast(.08), share})
 }
 
 // simulatedChecks runs checks over recorded noise. Without false alarms where drift has its way it would be blind to drift.
@@ -86,14 +86,14 @@ const (
 
 func realClaims() []claim {
 	return []claim{
-		{"the same command on both sides: checks that found a regression", atMost(1. / sameSides), shares},
-		{"… checks that found it fine, or improved", limit{}, shares},
+		{"the same command on both sides: checks that found a regression", atMost(1. / sameSides), share},
+		{"… checks that found it fine, or improved", limit{}, share},
 		{"… time to the verdict", limit{}, nanoseconds},
-		{"service time of 200 µs and 220 µs: regressions found", atLeast(1), shares},
-		{"… intervals that hold the true ratio", atLeast(.9), shares},
+		{"service time of 200 µs and 220 µs: regressions found", atLeast(1), share},
+		{"… intervals that hold the true ratio", atLeast(.9), share},
 		{"… time to the verdict", limit{}, nanoseconds},
-		{"service time of 200 µs and 240 µs: regressions found", atLeast(1), shares},
-		{"… intervals that hold the true ratio", atLeast(.9), shares},
+		{"service time of 200 µs and 240 µs: regressions found", atLeast(1), share},
+		{"… intervals that hold the true ratio", atLeast(.9), share},
 		{"… time to the verdict", limit{}, nanoseconds},
 	}
 }

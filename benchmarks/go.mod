@@ -14,4 +14,5 @@ require (
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
+	gonum.org/v1/gonum v0.17.0 // indirect
 )

@@ -56,7 +56,7 @@ func figureIn(t *testing.T, text string) float64 {
 func TestFigureIn(t *testing.T) {
 	for text, want := range map[string]float64{
 		"**" + ratio(1.09) + "**": 1.09, nanoseconds(272): 272, nanoseconds(11_800): 11_800, nanoseconds(31.2e6): 31.2e6, nanoseconds(3e9): 3e9,
-		percent(.622): .622, shares(.0123): .0123, plain(18): 18, octets(440): 440,
+		percent(.622): .622, share(.0471): .0471, plain(18): 18, octets(440): 440,
 	} {
 		near(t, text, figureIn(t, text), want)
 	}

@@ -27,6 +27,9 @@ type record struct {
 			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
+		Response struct {
+			P99 *float64 `json:"p99_ns"`
+		} `json:"response"`
 		Failed      int            `json:"failed"`
 		TimedOut    int            `json:"timed_out"`
 		Errors      map[string]int `json:"errors"`

@@ -2,7 +2,11 @@ package results
 
 import (
 	"cmp"
+	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sockbench/sockbench/plan"
 )
@@ -19,6 +23,8 @@ type CellSummary struct {
 	// be asked for any Metric.
 	Merged *Record
 	Doubts []CellDoubt // of trials that count, worst first; none that is ok
+
+	measured []*Record // what Merged is of
 }
 
 // CellDoubt is one code, with the worst of its verdicts and that one's evidence.
@@ -27,8 +33,7 @@ type CellDoubt struct {
 	Trials int `json:"trials"` // that have it
 }
 
-// Summarize sums up every cell, in the order given. A cell without any record is there too, with no trials.
-// The error names trials whose histograms cannot be read; their cells then have no Merged.
+// Summarize sums up every cell, in the order given, on all CPUs. A cell without any record is there too, with no trials.
 func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
 	counting, repeated := Counting(records)
 	byCell, again := map[string][]*Record{}, map[string]int{}
@@ -38,16 +43,27 @@ func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
 	for _, r := range repeated {
 		again[r.Cell.String()]++
 	}
-	var first error
 	out := make([]CellSummary, len(cells))
-	for i, c := range cells {
-		s, err := summarize(c, byCell[c.String()])
-		if s.Repeated = again[c.String()]; err != nil && first == nil {
-			first = err
-		}
-		out[i] = s
+	OnAllCPUs(len(cells), func(i int) {
+		key := cells[i].String()
+		out[i] = summarize(cells[i], byCell[key])
+		out[i].Repeated = again[key]
+	})
+	return out, nil
+}
+
+// OnAllCPUs calls do for each i from 0 to n-1, several at one time, and returns when all are done.
+func OnAllCPUs(n int, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
 	}
-	return out, first
+	all.Wait()
 }
 
 // Counting divides records into those that count and those of attempts that were repeated, both in the order given.
@@ -75,7 +91,10 @@ func Counting(records []Record) (counting, repeated []*Record) {
 	return counting, repeated
 }
 
-func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
+// unreadable is the code of the doubt that names histograms that were left out.
+const unreadable = "histogram_unreadable"
+
+func summarize(c plan.Cell, records []*Record) CellSummary {
 	s := CellSummary{Cell: c, Trials: len(records)}
 	var measured []*Record
 	regimes := map[string]bool{}
@@ -90,36 +109,50 @@ func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
 		regimes[r.Metrics.Machine.Regime] = true
 	}
 	if len(measured) == 0 {
-		return s, nil
+		return s
 	}
-	s.Doubts = unite(measured)
+	s.measured, s.Doubts = measured, unite(measured)
 	defer func() { worstFirst(s.Doubts) }()
 	if len(regimes) > 1 {
 		s.Doubts = append(s.Doubts, CellDoubt{Doubt{"regimes_mixed", Fail, "trials of different regimes are not comparable"}, len(measured)})
 	}
-	m, err := merge(measured)
-	if err != nil {
-		return s, err
+	m, bad := merge(measured)
+	if len(bad) > 0 {
+		what := bad[0].Error()
+		if len(bad) > 1 {
+			what += fmt.Sprintf("; and %d more", len(bad)-1)
+		}
+		s.Doubts = append(s.Doubts, CellDoubt{Doubt{unreadable, Warn, "left out: " + what + ": the percentiles are of the other trials"}, len(bad)})
 	}
 	m.Machine.Regime = measured[0].Metrics.Machine.Regime
 	m.Validity = []Doubt{}
 	s.Merged = &Record{Schema: Schema, Trial: plan.Trial{Cell: c, Spec: s.Spec}, Metrics: m}
-	if d, ok := fewSamples(s.Merged); ok && d.Verdict != OK {
-		d.Code = tooFew
-		s.Doubts = append(s.Doubts, CellDoubt{d, len(measured)})
+	for _, c := range Checks {
+		if !ofMerged(c.Code) {
+			continue
+		}
+		if d, ok := c.Test(s.Merged); ok && d.Verdict != OK {
+			d.Code = c.Code
+			s.Doubts = append(s.Doubts, CellDoubt{d, len(measured)})
+		}
 	}
-	return s, nil
+	return s
 }
 
-// tooFew is the code of the one check that is asked of the merged trials instead of each.
-const tooFew = "few_samples"
+// The codes of the checks that are asked of the merged trials instead of each.
+const (
+	tooFew   = "few_samples"
+	tooAlike = "few_independent"
+)
+
+func ofMerged(code string) bool { return code == tooFew || code == tooAlike }
 
 // unite gathers the doubts of several trials, by code.
 func unite(records []*Record) []CellDoubt {
 	var all []CellDoubt
 	for _, r := range records {
 		for _, d := range r.Metrics.Validity {
-			if d.Verdict == OK || d.Code == tooFew {
+			if d.Verdict == OK || ofMerged(d.Code) {
 				continue
 			}
 			i := slices.IndexFunc(all, func(o CellDoubt) bool { return o.Code == d.Code })
@@ -127,7 +160,7 @@ func unite(records []*Record) []CellDoubt {
 				all = append(all, CellDoubt{Doubt: d})
 				i = len(all) - 1
 			}
-			if all[i].Trials++; d.Verdict.rank() > all[i].Verdict.rank() {
+			if all[i].Trials++; d.Verdict.Rank() > all[i].Verdict.Rank() {
 				all[i].Doubt = d
 			}
 		}
@@ -136,5 +169,5 @@ func unite(records []*Record) []CellDoubt {
 }
 
 func worstFirst(all []CellDoubt) {
-	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
+	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.Rank(), a.Verdict.Rank()) })
 }

@@ -122,6 +122,23 @@ func TestSignsAreThoseOfWalshAverages(t *testing.T) {
 	}
 }
 
+func TestWalshAt(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	for n := 1; n < 40; n++ {
+		var d []float64
+		for range n {
+			d = append(d, r.NormFloat64()*math.Exp(20*r.NormFloat64()))
+		}
+		d[n/2] = math.Trunc(d[n/2])
+		slices.Sort(d)
+		for k, want := range Walsh(d) {
+			if got := walshAt(d, k); got != want {
+				t.Fatalf("average %d of %v is %v, want %v", k, d, got, want)
+			}
+		}
+	}
+}
+
 // P and Interval are two views of one test.
 func TestIntervalExcludesOneWherePSaysSo(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
@@ -163,6 +180,16 @@ func TestHolm(t *testing.T) {
 	}
 	if Holm([]float64{.6, .9})[0] != 1 {
 		t.Error("more than 1")
+	}
+}
+
+func TestBenjaminiHochberg(t *testing.T) {
+	got := BenjaminiHochberg([]float64{.01, .04, .03, .005})
+	for i, want := range []float64{.02, .04, .04, .02} {
+		near(t, "adjusted", got[i], want, 1e-15)
+	}
+	if BenjaminiHochberg([]float64{1, .9})[0] != 1 || len(BenjaminiHochberg(nil)) != 0 {
+		t.Error("more than 1, or of nothing")
 	}
 }
 
