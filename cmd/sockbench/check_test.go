@@ -67,6 +67,9 @@ func TestCheckVerdicts(t *testing.T) {
 			if code, table, stderr := here(t, "report", dir); code != exitFine || !strings.HasPrefix(table, c.verdict+": "+f.Metric+" ") {
 				t.Errorf("report: exit %d, %s%s", code, table, stderr)
 			}
+			if code, junit, stderr := here(t, "report", dir, "-o", "junit"); code != exitFine || strings.Contains(junit, `type="regression"`) != (c.verdict == "regression") || !strings.Contains(junit, `name="gate `+f.Metric+" variant=new") {
+				t.Errorf("junit: exit %d, %s%s", code, junit, stderr)
+			}
 			if code, _, stderr := here(t, "explain", dir); code != exitFine {
 				t.Errorf("explain: exit %d, %s", code, stderr)
 			}
