@@ -55,9 +55,7 @@ func TestAction(t *testing.T) {
 				t.Fatal(err)
 			}
 			output := filepath.Join(temp, "output")
-			cmd := exec.Command(bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", step.Run)
-			cmd.Dir = temp
-			cmd.Env = append(os.Environ(), asProgram+"=1", "RUNNER_TEMP="+temp, "GITHUB_OUTPUT="+output)
+			env := append(os.Environ(), asProgram+"=1", "RUNNER_TEMP="+temp, "GITHUB_OUTPUT="+output)
 			c.inputs["args"] = "--duration 100ms --warmup 10ms --connections 2 --quiet"
 			input := regexp.MustCompile(`^\$\{\{ inputs\.([a-z-]+) \}\}$`)
 			for name, from := range step.Env {
@@ -73,9 +71,21 @@ func TestAction(t *testing.T) {
 				if value == "" {
 					value = declared.Default
 				}
-				cmd.Env = append(cmd.Env, name+"="+value)
+				env = append(env, name+"="+value)
 			}
-			said, _ := cmd.CombinedOutput() // its code is looked at
+			var cmd *exec.Cmd
+			var said []byte
+			for range 3 { // what cannot tell on a busy machine is made again
+				cmd = exec.Command(bash, "--noprofile", "--norc", "-eo", "pipefail", "-c", step.Run)
+				cmd.Dir, cmd.Env = temp, env
+				if err := os.RemoveAll(output); err != nil {
+					t.Fatal(err)
+				}
+				said, _ = cmd.CombinedOutput() // its code is looked at
+				if cmd.ProcessState.ExitCode() != exitInconclusive {
+					break
+				}
+			}
 			if code := cmd.ProcessState.ExitCode(); code != c.code {
 				t.Errorf("exit %d: %s", code, said)
 			}

@@ -70,8 +70,14 @@ func nothingLeft(t *testing.T, temporary string) {
 
 func TestCheckOfCommits(t *testing.T) {
 	flags, temporary := history(t, "100us", "2ms")
-	dir := filepath.Join(t.TempDir(), "run")
-	code, stdout, stderr := within(t, patience, quickCheck(dir, append(flags, "--old-ref", "HEAD~1")...)...)
+	var dir string
+	from := func(ref string) func() []string {
+		return func() []string {
+			dir = filepath.Join(t.TempDir(), "run")
+			return quickCheck(dir, append(flags, "--old-ref", ref)...)
+		}
+	}
+	code, stdout, stderr := decided(t, from("HEAD~1"))
 	if code != exitWrong || !strings.HasPrefix(stdout, "regression: throughput ") {
 		t.Errorf("exit %d, %s%s", code, stdout, stderr)
 	}
@@ -85,7 +91,7 @@ func TestCheckOfCommits(t *testing.T) {
 
 	// What is changed in the work tree is the new side, and nothing in it is touched.
 	write(t, "service", "100us")
-	code, stdout, stderr = within(t, patience, quickCheck(filepath.Join(t.TempDir(), "run"), append(flags, "--old-ref", "HEAD")...)...)
+	code, stdout, stderr = decided(t, from("HEAD"))
 	if code != exitFine || !strings.HasPrefix(stdout, "improvement: throughput ") {
 		t.Errorf("the work tree: exit %d, %s%s", code, stdout, stderr)
 	}
@@ -176,9 +182,17 @@ func TestCheckBisects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inGit(t, "bisect", "start", "HEAD", first)
 	args := []string{"bisect", "run", self, "check", "--bisect", "--old-ref", first, "--duration", "100ms", "--warmup", "10ms", "--connections", "2", "--quiet", "--worse", "throughput=100%"}
-	if said := inGit(t, append(args, flags...)...); !strings.Contains(said, slow+" is the first bad commit") {
+	said := ""
+	for range 3 { // it skips a commit of which a disturbed check cannot tell
+		inGit(t, "bisect", "start", "HEAD", first)
+		out, _ := exec.Command("git", append(args, flags...)...).CombinedOutput() // what it says is looked at
+		if said = string(out); !strings.Contains(said, "bisect run cannot continue") {
+			break
+		}
+		inGit(t, "bisect", "reset")
+	}
+	if !strings.Contains(said, slow+" is the first bad commit") {
 		t.Errorf("%s is slow, and git bisect says:\n%s", slow, said)
 	}
 	nothingLeft(t, temporary)

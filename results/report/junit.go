@@ -59,7 +59,7 @@ type junitSkipped struct {
 func junit(w io.Writer, in Input) error {
 	p := in.Manifest.Plan
 	s := junitSuite{Name: "sockbench " + p.Name, Tests: len(in.Answer.Cells), Timestamp: in.Manifest.Started.UTC().Format("2006-01-02T15:04:05"),
-		Properties: []junitProperty{{"sockbench", in.Manifest.Versions["sockbench"]}, {"run", in.Answer.Run}, {"verdict", in.Answer.Verdict}, {"seed", fmt.Sprint(in.Manifest.Seed)}}}
+		Properties: []junitProperty{{"sockbench", in.Manifest.Versions["sockbench"]}, {"run", in.Answer.Run}, {"verdict", in.Answer.Verdict}, {"seed", fmt.Sprint(in.Manifest.Plan.Seed)}}}
 	total := 0.0
 	for i := range in.Answer.Cells {
 		c, seconds := junitCell(p, &in.Answer.Cells[i])
