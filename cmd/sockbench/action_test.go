@@ -15,6 +15,9 @@ import (
 
 // TestAction runs the script of action.yml as GitHub would, with these inputs.
 func TestAction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some checks; run without -short")
+	}
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		testenv.Skip(t, "bash", err.Error())

@@ -172,6 +172,9 @@ func longLine(t *testing.T, dir string) {
 
 // A million lines that are no trials take the memory of some, and so does a line without end.
 func TestAMillionLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads 70 MB; run without -short")
+	}
 	dir, lines := generated(t, 2)
 	f, err := os.Create(filepath.Join(dir, "trials.jsonl"))
 	if err != nil {

@@ -49,6 +49,9 @@ type checkJSON struct {
 }
 
 func TestCheckVerdicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some checks; run without -short")
+	}
 	for _, c := range []struct {
 		name     string
 		sides    []string

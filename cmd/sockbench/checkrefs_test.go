@@ -69,6 +69,9 @@ func nothingLeft(t *testing.T, temporary string) {
 }
 
 func TestCheckOfCommits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some checks; run without -short")
+	}
 	flags, temporary := history(t, "100us", "2ms")
 	var dir string
 	from := func(ref string) func() []string {
