@@ -186,7 +186,7 @@ func (s *study) gather(records []Record, metrics []Metric) {
 func (s *study) measure(e *effect) {
 	var d []float64
 	if s.pairs(e, func(_ [2]int, x, y float64) { d = append(d, math.Log(x/y)) }) {
-		e.pairs, e.d = len(d), means(d)
+		e.pairs, e.d = len(d), stats.Means(d, mostPairs)
 	}
 }
 
@@ -216,23 +216,6 @@ func (s *study) pairs(e *effect, take func(cells [2]int, x, y float64)) bool {
 func (s *study) values(e *effect) (x, y []float64) {
 	s.pairs(e, func(_ [2]int, v, w float64) { x, y = append(x, v), append(y, w) })
 	return x, y
-}
-
-// means are of as many neighbours each as bring their number down to mostPairs.
-func means(d []float64) []float64 {
-	size := (len(d) + mostPairs - 1) / mostPairs
-	if size < 2 {
-		return d
-	}
-	var out []float64
-	for group := range slices.Chunk(d, size) {
-		sum := 0.0
-		for _, v := range group {
-			sum += v
-		}
-		out = append(out, sum/float64(len(group)))
-	}
-	return out
 }
 
 // test says which effects are shown.

@@ -23,7 +23,7 @@ func reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Show a run folder: its table and findings, or a file in another format",
-		Long: `Show what the trials of a run folder say, as run did when it ended; the doubts are judged anew by this build. A folder
+		Long: `Show what the trials of a run folder say, as run did when it ended; with the doubts that its records hold. A folder
 that is still being written, was interrupted or is damaged is shown as far as it is sound, and what was left out is named.`,
 		Example: `  sockbench report runs/20261123T120000Z-run
   sockbench report runs/20261123T120000Z-run -o md

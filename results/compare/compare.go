@@ -100,7 +100,7 @@ func (r *Result) testPairs(blocks int) {
 	var least []float64
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		row.d = means(row.d)
+		row.d = stats.Means(row.d, mostPairs)
 		if n := len(row.d); n > 0 && ranks[n] == nil {
 			ranks[n] = stats.NewSignedRank(n)
 		}
@@ -250,22 +250,6 @@ func counting(records []results.Record) map[string]trials {
 		slices.Sort(t.order)
 	}
 	return byCell
-}
-
-func means(d []float64) []float64 {
-	size := (len(d) + mostPairs - 1) / mostPairs
-	if size < 2 {
-		return d
-	}
-	var out []float64
-	for part := range slices.Chunk(d, size) {
-		sum := 0.0
-		for _, v := range part {
-			sum += v
-		}
-		out = append(out, sum/float64(len(part)))
-	}
-	return out
 }
 
 // Orders are the ways to sort rows, the first being the usual one.
