@@ -111,7 +111,7 @@ func TestConnectionClose(t *testing.T) {
 					t.Errorf("completed %d, failed %d of %d, errors %v", r.Completed, r.Failed, r.Offered, r.Errors)
 				case c.depth > 1 && (r.Failed < closed || r.Failed > 3*closed+4*reset || closed < 5 || reset > closed/10 || len(r.Errors) > 2):
 					t.Errorf("completed %d, failed %d, errors %v", r.Completed, r.Failed, r.Errors)
-				case c.work == "rr" && off(r.Connect.Count-2, r.Completed/10):
+				case c.work == "rr" && (r.Connect.Count-2 > r.Completed/10+3 || r.Connect.Count < r.Completed*7/100): // what is answered late, after the window, counts without its connect
 					t.Errorf("%d completed, ten on a connection, over %d connections", r.Completed, r.Connect.Count)
 				}
 			})

@@ -122,10 +122,7 @@ func TestSessionsOfWhatSaysNothing(t *testing.T) {
 func TestSessionNotesAreShown(t *testing.T) {
 	p := onlyCell(t, 20)
 	rs := paced(p, func(_, k int) float64 { return float64(1000 + min(k, 1)*1000) })
-	cells, err := Summarize(p.Cells(), rs)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cells := Summarize(p.Cells(), rs)
 	a := Answer{Cells: cells, Sessions: Sessions(rs), Run: "runs/x"}
 	if notes := a.SessionNotes(); len(notes) != 1 || !strings.Contains(notes[0], "warn  warm_up: in the first 100ms of the measure phase throughput is 0.50 of what") {
 		t.Errorf("%q", notes)
@@ -166,10 +163,7 @@ func TestIntervalsOfMergedPercentiles(t *testing.T) {
 	}
 	sum := func(rs []Record) CellSummary {
 		t.Helper()
-		cells, err := Summarize(p.Cells(), rs)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cells := Summarize(p.Cells(), rs)
 		return cells[0]
 	}
 	whole := sum(rs)
@@ -214,10 +208,7 @@ func TestMergedRequestsAreWorthWhatTheTrialsAre(t *testing.T) {
 		rs[i].Metrics.Validity = Judge(&rs[i])
 	}
 	doubts := func() string {
-		cells, err := Summarize(p.Cells(), rs)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cells := Summarize(p.Cells(), rs)
 		return fmt.Sprint(cells[0].Doubts)
 	}
 	if got := doubts(); !strings.Contains(got, "60000 requests say as much about p99.9 as 3600 independent ones (it takes 3688)") || strings.Count(got, tooAlike) != 1 {

@@ -34,7 +34,7 @@ type CellDoubt struct {
 }
 
 // Summarize sums up every cell, in the order given, on all CPUs. A cell without any record is there too, with no trials.
-func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
+func Summarize(cells []plan.Cell, records []Record) []CellSummary {
 	counting, repeated := Counting(records)
 	byCell, again := map[string][]*Record{}, map[string]int{}
 	for _, r := range counting {
@@ -49,7 +49,7 @@ func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
 		out[i] = summarize(cells[i], byCell[key])
 		out[i].Repeated = again[key]
 	})
-	return out, nil
+	return out
 }
 
 // OnAllCPUs calls do for each i from 0 to n-1, several at one time, and returns when all are done.

@@ -113,9 +113,5 @@ func printLoad(c *cobra.Command, p *plan.Plan, rec results.Record, format string
 		e.SetIndent("", "  ")
 		return broken(e.Encode(rec.Metrics))
 	}
-	in, err := input(results.Manifest{Plan: p}, []results.Record{rec}, "")
-	if err != nil {
-		return err
-	}
-	return show(out, format, in)
+	return show(out, format, input(results.Manifest{Plan: p}, []results.Record{rec}, ""))
 }

@@ -40,10 +40,7 @@ that is still being written, was interrupted or is damaged is shown as far as it
 			if err != nil {
 				return err
 			}
-			in, err := input(run.Manifest, run.Records, args[0])
-			if err != nil {
-				return err
-			}
+			in := input(run.Manifest, run.Records, args[0])
 			if err := exports.write(c.ErrOrStderr(), in); err != nil {
 				return err
 			}
@@ -77,9 +74,8 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 }
 
 // input is what the formats show of a run.
-func input(m results.Manifest, records []results.Record, dir string) (report.Input, error) {
-	a, err := answer(m, records, dir)
-	return report.Input{Manifest: m, Records: records, Answer: a}, err
+func input(m results.Manifest, records []results.Record, dir string) report.Input {
+	return report.Input{Manifest: m, Records: records, Answer: answer(m, records, dir)}
 }
 
 // show writes in one of the formats of -o.

@@ -236,10 +236,8 @@ func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log,
 	} else if err != nil {
 		return broken(err)
 	}
-	in, shown := input(m, records, dir)
-	if shown == nil {
-		shown = errors.Join(f.show(c.OutOrStdout(), f.output.level, in), f.exports.write(c.ErrOrStderr(), in))
-	}
+	in := input(m, records, dir)
+	shown := errors.Join(f.show(c.OutOrStdout(), f.output.level, in), f.exports.write(c.ErrOrStderr(), in))
 	if err == nil {
 		err = shown
 	}
@@ -270,14 +268,11 @@ func outcome(r *results.Record) string {
 	return strings.Join(parts, " ")
 }
 
-func answer(m results.Manifest, records []results.Record, dir string) (a results.Answer, err error) {
+func answer(m results.Manifest, records []results.Record, dir string) results.Answer {
 	p := m.Plan
-	cells, err := results.Summarize(p.Cells(), records)
-	if err != nil {
-		return a, broken(err)
-	}
+	cells := results.Summarize(p.Cells(), records)
 	findings, levels := results.Effects(p, records)
-	a = results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: dir}
+	a := results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: dir}
 	if m.Check != nil {
 		now := results.JudgeCheck(p, records)
 		a.Verdict, a.Headline, a.Findings = string(now.Verdict), now.Headline, now.Findings
@@ -292,7 +287,7 @@ func answer(m results.Manifest, records []results.Record, dir string) (a results
 	if len(a.Findings) == 0 && m.Check == nil {
 		a.Nothing = results.Precision(p, records)
 	}
-	return a, nil
+	return a
 }
 
 // waiting says on a terminal that a load of some seconds is running, until it is called.
