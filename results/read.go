@@ -50,6 +50,15 @@ func Open(dir string) (*Run, error) {
 	return run, nil
 }
 
+// Size is how many bytes a run folder's trials take; 0: there are none.
+func Size(dir string) int64 {
+	info, err := os.Stat(filepath.Join(dir, trialsFile))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 // allowed is what to do about a missing permission.
 func allowed(err error, dir string) string {
 	if errors.Is(err, fs.ErrPermission) {

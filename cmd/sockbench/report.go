@@ -54,9 +54,7 @@ that is still being written, was interrupted or is damaged is shown as far as it
 
 // openRun reads a run folder that holds trials, and says on w what of it had to be left out.
 func openRun(w io.Writer, dir string) (*results.Run, error) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // a run's records are nearly all of the heap: so half of them are garbage at most
-	}
+	boundGarbage(dir)
 	run, err := results.Open(dir)
 	if err != nil {
 		return nil, err
@@ -71,6 +69,23 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 		return nil, fmt.Errorf("%s holds no line that can be used", dir)
 	}
 	return nil, errors.New(dir + " holds no trial yet")
+}
+
+// roomy is a heap, in bytes, that every machine has room for.
+const roomy = 420 << 20
+
+// boundGarbage lets garbage lie as long as there is room. A run's records, twice the size of their file, are nearly all
+// of the heap: where they leave no room, garbage is at most half as large as they are.
+func boundGarbage(dir string) {
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if results.Size(dir)*5/2 > roomy {
+		debug.SetGCPercent(50)
+		return
+	}
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(roomy)
 }
 
 // input is what the formats show of a run.
