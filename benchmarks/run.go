@@ -28,6 +28,7 @@ type record struct {
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
 		Response struct {
+			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"response"`
 		Failed      int            `json:"failed"`

@@ -31,16 +31,16 @@ func (b *bench) steady(ctx context.Context, name string, ordinary bool, knobs ..
 		return figure{}, err
 	}
 	counted := counting(records)
-	var ln, p99 []float64
+	var ln, p99, lnMedian []float64
 	for _, r := range counted {
 		v := r.Metrics.Response.P99
 		if v == nil {
 			return figure{}, fmt.Errorf("block %d completed too few requests for a percentile", r.Block)
 		}
-		ln, p99 = append(ln, math.Log(*v)), append(p99, *v)
+		ln, p99, lnMedian = append(ln, math.Log(*v)), append(p99, *v), append(lnMedian, math.Log(*r.Metrics.Response.P50))
 	}
 	middle := median(p99)
 	return figure{got: spread(ln), how: []string{typed}, foreign: foreign(counted),
-		note: fmt.Sprintf("%s; p99 %s in the median trial, %s to %s; %d trials were disturbed and repeated",
-			regimes(counted), nanoseconds(middle.value), nanoseconds(middle.least), nanoseconds(middle.most), len(records)-len(counted))}, nil
+		note: fmt.Sprintf("%s; p99 %s in the median trial, %s to %s; the same spread of p50 is %.1f %%; %d trials were disturbed and repeated",
+			regimes(counted), nanoseconds(middle.value), nanoseconds(middle.least), nanoseconds(middle.most), 100*spread(lnMedian).value, len(records)-len(counted))}, nil
 }
