@@ -103,20 +103,32 @@ const (
 )
 
 func judgeTimer(name string, late lateness) Line {
-	l := Line{Looked: name, Figures: map[string]float64{}, Measured: "late by " + quantity(late.halting) + " where CPUs may halt",
-		Disturbs: "open loops: pace=cheap sends so late; pace=exact polls for the last 60 us before each send"}
-	in := late.halting
-	figures(l.Figures, "halting_", late.halting)
-	if late.awake.Count > 0 {
-		in = late.awake
-		figures(l.Figures, "keep_awake_", late.awake)
-		l.Measured += "; " + quantity(late.awake) + " with keep-awake loops"
-	}
-	l.Measured += fmt.Sprintf("; %d sleeps each", late.halting.Count)
-	p99 := at(in.P99)
+	l := late.line(name, "late by", "%d sleeps each")
+	l.Disturbs = "open loops: pace=cheap sends so late; pace=exact polls for the last 60 us before each send"
+	p99 := at(late.here().P99)
 	if l.Verdict = graded(p99 > bad, p99 > coarse); l.Verdict != results.OK {
 		l.Fix = "leave keep_awake on and pace at exact, the defaults; as root real_time=on keeps other programs out"
 	}
+	return l
+}
+
+// here is what trials see by default: that with keep-awake loops, where these can run.
+func (late lateness) here() stats.Quantity {
+	if late.awake.Count > 0 {
+		return late.awake
+	}
+	return late.halting
+}
+
+// line has both figures in words, behind what is said of them; each says with %d how many of what there were.
+func (late lateness) line(name, is, each string) Line {
+	l := Line{Looked: name, Figures: map[string]float64{}, Measured: is + " " + quantity(late.halting) + " where CPUs may halt"}
+	figures(l.Figures, "halting_", late.halting)
+	if late.awake.Count > 0 {
+		figures(l.Figures, "keep_awake_", late.awake)
+		l.Measured += "; " + quantity(late.awake) + " with keep-awake loops"
+	}
+	l.Measured += "; " + fmt.Sprintf(each, late.halting.Count)
 	return l
 }
 

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -38,17 +37,9 @@ func (h *host) wakers() []waker {
 const dear = 50_000
 
 func judgeWakeup(name string, cost lateness) Line {
-	l := Line{Looked: name, Figures: map[string]float64{}, Measured: "it runs after " + quantity(cost.halting) + " where CPUs may halt",
-		Disturbs: "the latency of every request at low load, by twice that; a closed loop of few connections measures this and not the server"}
-	in := cost.halting
-	figures(l.Figures, "halting_", cost.halting)
-	if cost.awake.Count > 0 {
-		in = cost.awake
-		figures(l.Figures, "keep_awake_", cost.awake)
-		l.Measured += "; " + quantity(cost.awake) + " with keep-awake loops"
-	}
-	l.Measured += fmt.Sprintf("; half of a round trip, %d of them each", cost.halting.Count)
-	if l.Verdict = graded(false, at(in.P50) > dear); l.Verdict != results.OK {
+	l := cost.line(name, "it runs after", "half of a round trip, %d of them each")
+	l.Disturbs = "the latency of every request at low load, by twice that; a closed loop of few connections measures this and not the server"
+	if l.Verdict = graded(false, at(cost.here().P50) > dear); l.Verdict != results.OK {
 		l.Fix = "leave keep_awake on, the default; as root: hold /dev/cpu_dma_latency open with 0 written to it"
 	}
 	return l

@@ -20,7 +20,7 @@ const hiccup = 500_000
 type Span struct{ From, To int64 }
 
 // Pauses is the answer: pauses of a CPU while its loop had it, which nothing on this machine explains: the hypervisor
-// ran something else. Pauses that fell on other processes' turns are not seen.
+// ran something else, without saying so as steal. Pauses that fell on other processes' turns are not seen.
 type Pauses struct {
 	Count    int64
 	Sum, Max int64 // nanoseconds
@@ -94,33 +94,37 @@ func (l *loop) run(cpu int, ready chan<- error) {
 	if ready <- err; err != nil {
 		return
 	}
-	turns := switches()
-	yielded := int64(0)
-	for last := clock.Now(); ; {
+	turned, had := clock.Now(), cpuTime() // when its turn began, and the CPU time it had until then
+	for last := turned; ; {
 		now := clock.Now()
 		if now-last > hiccup {
-			if n := switches(); n != turns {
-				turns = n // somebody else ran: no pause of the machine's
-			} else {
-				l.add(pause{last, now})
+			if p := stood(last, now, cpuTime()-had-(last-turned)); p.to-p.from > hiccup {
+				l.add(p)
 			}
 			now = clock.Now()
 		}
-		if now-yielded > turn {
+		if now-turned > turn {
 			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-			yielded = now
+			turned, had = now, cpuTime()
 		}
 		last = now
 	}
 }
 
-// switches counts how often the calling thread left its CPU.
-func switches() int64 {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
-		return -1
+// stood is what of the time from last to now, in which a loop saw no time pass, the machine stood still. charged is the CPU
+// time that the loop was charged for in it: the rest others had. The hypervisor's own accounts, where it keeps any, are
+// steal, which is charged to nobody.
+func stood(last, now, charged int64) pause {
+	return pause{max(last, now-charged), now}
+}
+
+// cpuTime is the CPU time of the calling thread, in ns.
+func cpuTime() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		panic(err) // the clock is every kernel's
 	}
-	return u.Nvcsw + u.Nivcsw
+	return t.Nano()
 }
 
 func (l *loop) add(p pause) {

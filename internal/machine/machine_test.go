@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,6 +93,15 @@ func TestPausesAreCutToTheSpan(t *testing.T) {
 	}
 }
 
+// What others had of a gap is no standstill; what the loop was charged for and did not see is.
+func TestStood(t *testing.T) {
+	for _, c := range []struct{ charged, from int64 }{{2e6, 8e6}, {10e6, 5e6}, {0, 10e6}, {-1e3, 10_001_000}} {
+		if p := stood(5e6, 10e6, c.charged); p != (pause{c.from, 10e6}) {
+			t.Errorf("charged %d ns of the time from 5 to 10 ms: it stood still in %v, want from %d", c.charged, p, c.from)
+		}
+	}
+}
+
 // Values may be negative; a line that is not what it seems is left out.
 func TestCounters(t *testing.T) {
 	m := map[string]int64{}
@@ -122,6 +132,42 @@ func TestSockstat(t *testing.T) {
 	}
 	if n := Sockstat()["sockstat.TCP.inuse"] - before["sockstat.TCP.inuse"]; n < many/2 || n > 2*many {
 		t.Errorf("%d sockets more listen, and %d more are in use", many, n)
+	}
+}
+
+// A loop that hardly gets its CPU, because a program computes there, takes that for no standstill. The loop ends with
+// the process, so this test is the last but one.
+func TestOthersAreNoPause(t *testing.T) {
+	cpus, err := Allowed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l loop
+	ready := make(chan error)
+	go l.run(cpus[0], ready)
+	if err := <-ready; err != nil {
+		t.Fatal(err)
+	}
+	const busy = 300 * time.Millisecond
+	var s Span
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		var set unix.CPUSet
+		set.Set(cpus[0])
+		err := unix.SchedSetaffinity(0, &set)
+		for s.From = clock.Now(); clock.Now()-s.From < int64(busy); {
+		}
+		s.To = clock.Now()
+		done <- err // its thread ends with it
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // in which the loop sees the gap's end
+	var p Pauses
+	if l.report(s, &p); p.Sum > int64(busy)/4 {
+		t.Errorf("of %v in which another program had the CPU, %+v are taken for pauses of the machine", busy, p)
 	}
 }
 
