@@ -93,7 +93,8 @@ var goals = []goal{
 		{"the same as an ordinary user", limit{}, share},
 	}, steadiness},
 	{"check-simulated", simulationClaims(), simulatedChecks},
-	{"check", realClaims(), realChecks},
+	{"check", sameClaims(), checksOfTheSame},
+	{"check-planted", plantedClaims(), plantedChecks},
 	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",
 		limit{}, ratio}}, sockperfCost},
 }
