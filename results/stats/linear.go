@@ -224,3 +224,18 @@ func (e Estimate) P() float64 {
 }
 
 func student(df int) distuv.StudentsT { return distuv.StudentsT{Sigma: 1, Nu: float64(df)} }
+
+// MeanOf estimates the mean that independent values scatter around; without two of them, nothing is known about how much.
+func MeanOf(values []float64) Estimate {
+	n := float64(len(values))
+	e := Estimate{DF: len(values) - 1}
+	for _, v := range values {
+		e.Value += v / n
+	}
+	sum := 0.0
+	for _, v := range values {
+		sum += (v - e.Value) * (v - e.Value)
+	}
+	e.SE = math.Sqrt(sum / (n - 1) / n)
+	return e
+}
