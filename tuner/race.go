@@ -15,8 +15,8 @@ import (
 const (
 	promising = 12 // cells that the model keeps
 	fewCells  = 15 // below, no cell is left out for what a model says
+	fairStart = 3  // blocks before a cell is dropped by its own trials
 
-	fairStart   = 4   // blocks before a cell is dropped by its own trials
 	indifferent = .03 // how much better than the best a cell has to be able to be to stay
 	unlikely    = .025
 	slack       = .10 // by how much, in ln, the model may expect a limit to be missed
@@ -25,8 +25,9 @@ const (
 
 // Race looks for the cell with the best goal among those that keep the limits, in few trials: one block of all cells, a
 // model of main effects and pairs of factors fitted to it, and then blocks of the promising cells, from which cells drop
-// out that are shown to be worse than the best one, or to miss a limit, by paired t intervals within blocks (F-Race,
-// Birattari 2002). It ends when one is left, when no survivor can be 3 % better than the best, or before the block that
+// out that are shown to be worse than the best one, or to miss a limit, by t intervals within blocks whose scatter is
+// learned from all survivors together (after F-Race, Birattari 2002; intervals of each pair's own scatter need a third
+// more trials). It ends when one is left, when no survivor can be 3 % better than the best, or before the block that
 // would be beyond most trials. The intervals are not corrected for the looks: they steer the search, and prove nothing.
 func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *RaceStrategy {
 	r := &RaceStrategy{plan: p, goal: goal, most: most, place: map[string]int{}, blocks: map[[2]int][]entrant{}}
@@ -350,15 +351,30 @@ func (f *field) values(cell, blocks int, of func(heat) float64) (v []float64) {
 	return v
 }
 
-// gain is by how much the goal of cell x is larger than that of y, in the blocks that both ran in.
-func (f *field) gain(x, y, blocks int) stats.Estimate {
-	var d []float64
-	for n := range blocks {
-		if n < len(f.heats[x]) && n < len(f.heats[y]) && f.heats[x][n].ran && f.heats[y][n].ran {
-			d = append(d, f.heats[x][n].goal-f.heats[y][n].goal)
+// compare says by how much the goal of one survivor is larger than that of another: each block has a mean of its own,
+// and how much trials scatter is learned from all survivors together (randomized complete blocks; Montgomery, ch. 4).
+func (f *field) compare(blocks int) (gain func(x, y int) stats.Estimate) {
+	place := map[int]int{}
+	var runs []stats.Run
+	for _, i := range f.survivors() {
+		for n, h := range f.heats[i] {
+			if n < blocks && h.ran {
+				if _, ok := place[i]; !ok {
+					place[i] = len(place)
+				}
+				runs = append(runs, stats.Run{Levels: []int{place[i]}, Order: float64(n), Y: h.goal})
+			}
 		}
 	}
-	return stats.MeanOf(d)
+	m, err := stats.Fit([]int{len(place)}, runs, 1, 1)
+	return func(x, y int) stats.Estimate {
+		i, ok := place[x]
+		j, also := place[y]
+		if err != nil || !ok || !also {
+			return stats.Estimate{}
+		}
+		return m.Difference([]int{i}, []int{j})
+	}
 }
 
 // eliminate names the cells that are shown to be worse than the best, or to miss a limit.
@@ -367,10 +383,10 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 	if len(order) == 0 {
 		return nil
 	}
-	best := order[0]
+	best, gain := order[0], f.compare(blocks)
 	for _, i := range order[1:] {
-		if g := f.gain(best, i, blocks); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
-			gone = append(gone, outcome{i, fmt.Sprintf("its %s is %.0f%% behind the best, in %d pairs", f.goal.Name, 100*math.Expm1(g.Value), g.DF+1)})
+		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
+			gone = append(gone, outcome{i, fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
 			continue
 		}
 		for l, lim := range f.limits {
@@ -395,8 +411,9 @@ func (f *field) over(n int) string {
 	case len(order) == 1:
 		return "one cell is left"
 	}
+	gain := f.compare(n + 1)
 	for _, i := range order[1:] {
-		if g := f.gain(i, order[0], n+1); g.Value+g.Within(1-2*unlikely) > math.Log1p(indifferent) {
+		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > math.Log1p(indifferent) {
 			return ""
 		}
 	}
