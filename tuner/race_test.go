@@ -106,7 +106,7 @@ func (s *space) found(c plan.Cell) bool {
 }
 
 // most bounds one race: the mean is below 30 % of the trials of 8 blocks of 48 cells.
-const most = 130
+const most = 190
 
 func TestRaceWithoutNoise(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
