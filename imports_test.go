@@ -23,7 +23,8 @@ var rooms = map[string]string{
 	"tuner":         "plan results results/stats",
 	"playbook":      "plan results results/stats tuner",
 	"verify":        "unit loadgen plan results lab",
-	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report lab tuner playbook verify",
+	"doctor":        "unit loadgen netpath plan results results/stats lab",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report lab tuner playbook verify doctor",
 
 	"results/explain":    "unit sockopt wire results/stats netpath targets loadgen plan results",
 	"results/report":     "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",

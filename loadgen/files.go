@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spareFiles is how many files this process may still open beside its connections.
-const spareFiles = 32
+// SpareFiles is how many files a process may still open beside its connections.
+const SpareFiles = 32
 
 // CheckFiles says whether this process may have as many open files as s takes. The Go runtime raised the soft limit when
 // the process began, to the hard one less one; commands that are started get the one it found.
@@ -23,7 +23,7 @@ func (s *Spec) CheckFiles() error {
 	if err != nil {
 		return fmt.Errorf("count the open files: %w", err)
 	}
-	need := uint64(s.Total() + len(open) + spareFiles)
+	need := uint64(s.Total() + len(open) + SpareFiles)
 	if need <= limit.Cur {
 		return nil
 	}

@@ -246,6 +246,7 @@ func (r *recorder) result() (Result, error) {
 		}
 		res.Troubles = append(res.Troubles, Trouble{t.at, kind})
 	}
+	res.Response.Effective = stats.NewEffective(res.Response.Count, r.intervals)
 	for _, h := range r.intervals {
 		res.Intervals = append(res.Intervals, Interval{Completed: h.TotalCount(), P50: stats.Percentile(h, .5), P99: stats.Percentile(h, .99)})
 	}

@@ -3,9 +3,11 @@ package results
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/loadgen"
+	"github.com/sockbench/sockbench/results/stats"
 )
 
 // Check is one question about a record: can its numbers mislead? Test is a pure function of the record, so that old
@@ -42,6 +44,7 @@ var Checks = []Check{
 	{Code: "joint_limit", Doc: "client and server are both busy: the throughput is what both can do together", Test: jointLimit},
 	{Code: "offered_not_achieved", Doc: "the load that was asked for is not what the server got or kept up with", Test: offeredNotAchieved},
 	{Code: tooFew, Doc: "too few requests for a percentile", Test: fewSamples},
+	{Code: tooAlike, Doc: "too few independent requests for a percentile: they came in good and bad moments", Test: fewIndependent},
 	{Code: "connections_missing", Doc: "not all connections could be made", Test: connectionsMissing},
 	{Code: "connections_starved", Doc: "some connections were never served", Test: connectionsStarved},
 	{Code: "open_files", Doc: "the server had as many files open as it may have", Test: openFiles},
@@ -88,7 +91,7 @@ func Disturbed(r *Record) (bool, string) {
 		return false, ""
 	}
 	for _, c := range Checks {
-		if d, ok := c.Test(r); c.Disturbs && ok && d.Verdict.rank() >= Warn.rank() {
+		if d, ok := c.Test(r); c.Disturbs && ok && d.Verdict.Rank() >= Warn.Rank() {
 			return true, c.Code + ": " + d.Evidence
 		}
 	}
@@ -216,6 +219,31 @@ func fewSamples(r *Record) (Doubt, bool) {
 		return judged(true, Warn, "%d requests are too few for p50", q.Count)
 	}
 	return judged(q.P99 == nil, Note, "%d requests are too few for p99", q.Count)
+}
+
+// fewIndependent judges percentiles that their count would support.
+func fewIndependent(r *Record) (Doubt, bool) {
+	q := &r.Metrics.Response
+	known := false
+	var weak []string
+	for _, at := range []struct {
+		name  string
+		p     float64
+		value *int64
+		n     int64
+	}{{"p50", .5, q.P50, q.Effective.P50}, {"p90", .9, q.P90, q.Effective.P90}, {"p99", .99, q.P99, q.Effective.P99}, {"p99.9", .999, q.P999, q.Effective.P999}} {
+		if at.value == nil || at.n == 0 || q.Censored != nil && *at.value >= *q.Censored {
+			continue
+		}
+		if known = true; !stats.Supported(at.p, at.n) {
+			weak = append(weak, fmt.Sprintf("for %s they say as much as %d independent ones, and it takes %d", at.name, at.n, stats.Needs(at.p)))
+		}
+	}
+	d, _ := judged(len(weak) > 0, Note, "%d requests, but %s", q.Count, strings.Join(weak, "; "))
+	if len(weak) == 0 {
+		d.Evidence = fmt.Sprintf("%d requests say enough", q.Count)
+	}
+	return d, known
 }
 
 func connectionsMissing(r *Record) (Doubt, bool) {

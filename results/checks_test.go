@@ -9,6 +9,7 @@ import (
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/netpath"
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
@@ -34,6 +35,11 @@ func took(conns, counted, arrived int64) func(*Record) {
 	return func(r *Record) {
 		r.Metrics.Handled.Result = targets.Result{Accepts: conns, Requests: counted, Received: 68*arrived + 67, Reads: arrived / 2}
 	}
+}
+
+// effective is a trial whose requests are worth so many.
+func effective(n int64) func(*Record) {
+	return func(r *Record) { r.Metrics.Response.Effective = stats.Effective{P50: n, P90: n, P99: n, P999: n} }
 }
 
 // linked is a path of that delay whose p99 of lateness is so many nanoseconds.
@@ -81,6 +87,10 @@ var cases = []struct {
 		func(r *Record) { m := r.Metrics; m.Scheduled, m.Sent, m.Throughput = 100, 100, 84 }, Warn, "83 of 100"},
 	{"few_samples", false, func(r *Record) { r.Metrics.Response = loadgen.Quantity{Count: 5} }, nil, Warn, "5 requests are too few for p50"},
 	{"few_samples", false, func(r *Record) { r.Metrics.Response.P99 = nil }, nil, Note, "p99"},
+	{"few_independent", true, effective(3687), effective(3688), Note, "20000 requests, but for p99.9 they say as much as 3687 independent ones, and it takes 3688"},
+	{"few_independent", false, func(r *Record) { r.Metrics.Response.Effective.P50 = 5 }, func(r *Record) {
+		r.Metrics.Response.Effective.P50, r.Metrics.Response.Censored = 5, ptr(1)
+	}, Note, "for p50"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Attained = 15 }, nil, Warn, "15 of 16"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 79} },
 		func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 80} }, Warn, "16 of 16 connections, 79 of 80 held ones"},

@@ -51,8 +51,6 @@ func (p Parts) String() string {
 	return text
 }
 
-const meansHeading = "Where the time goes, in the mean"
-
 // meansMax is how many cells Means tells of.
 const meansMax = 24
 

@@ -103,6 +103,7 @@ func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*
 	merged := loadgen.Quantity{Min: math.MaxInt64}
 	var hist *hdr.Histogram
 	sum, whole := 0.0, true
+	var effective []stats.Effective
 	for _, r := range records {
 		q := of(r.Metrics)
 		if q.Count == 0 {
@@ -112,6 +113,7 @@ func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*
 		merged.Clipped += q.Clipped
 		merged.Min, merged.Max = min(merged.Min, q.Min), max(merged.Max, q.Max)
 		sum += q.Mean * float64(q.Count)
+		effective = append(effective, q.Effective)
 		if q.Censored != nil && (merged.Censored == nil || *q.Censored < *merged.Censored) {
 			merged.Censored = q.Censored
 		}
@@ -127,6 +129,7 @@ func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*
 		return loadgen.Quantity{}, nil
 	}
 	merged.Mean = sum / float64(merged.Count)
+	merged.Effective = stats.Together(effective)
 	if whole {
 		setPercentiles(&merged, hist)
 	}

@@ -108,8 +108,8 @@ const (
 	Fail Verdict = "fail" // the numbers are not what they say
 )
 
-// rank orders verdicts.
-func (v Verdict) rank() int {
+// Rank orders verdicts: the higher, the worse.
+func (v Verdict) Rank() int {
 	for i, w := range []Verdict{OK, Note, Warn, Fail} {
 		if v == w {
 			return i

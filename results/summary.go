@@ -19,6 +19,8 @@ type CellSummary struct {
 	// be asked for any Metric.
 	Merged *Record
 	Doubts []CellDoubt // of trials that count, worst first; none that is ok
+
+	measured []*Record // what Merged is of
 }
 
 // CellDoubt is one code, with the worst of its verdicts and that one's evidence.
@@ -92,7 +94,7 @@ func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
 	if len(measured) == 0 {
 		return s, nil
 	}
-	s.Doubts = unite(measured)
+	s.measured, s.Doubts = measured, unite(measured)
 	defer func() { worstFirst(s.Doubts) }()
 	if len(regimes) > 1 {
 		s.Doubts = append(s.Doubts, CellDoubt{Doubt{"regimes_mixed", Fail, "trials of different regimes are not comparable"}, len(measured)})
@@ -104,22 +106,32 @@ func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
 	m.Machine.Regime = measured[0].Metrics.Machine.Regime
 	m.Validity = []Doubt{}
 	s.Merged = &Record{Schema: Schema, Trial: plan.Trial{Cell: c, Spec: s.Spec}, Metrics: m}
-	if d, ok := fewSamples(s.Merged); ok && d.Verdict != OK {
-		d.Code = tooFew
-		s.Doubts = append(s.Doubts, CellDoubt{d, len(measured)})
+	for _, c := range Checks {
+		if !ofMerged(c.Code) {
+			continue
+		}
+		if d, ok := c.Test(s.Merged); ok && d.Verdict != OK {
+			d.Code = c.Code
+			s.Doubts = append(s.Doubts, CellDoubt{d, len(measured)})
+		}
 	}
 	return s, nil
 }
 
-// tooFew is the code of the one check that is asked of the merged trials instead of each.
-const tooFew = "few_samples"
+// The codes of the checks that are asked of the merged trials instead of each.
+const (
+	tooFew   = "few_samples"
+	tooAlike = "few_independent"
+)
+
+func ofMerged(code string) bool { return code == tooFew || code == tooAlike }
 
 // unite gathers the doubts of several trials, by code.
 func unite(records []*Record) []CellDoubt {
 	var all []CellDoubt
 	for _, r := range records {
 		for _, d := range r.Metrics.Validity {
-			if d.Verdict == OK || d.Code == tooFew {
+			if d.Verdict == OK || ofMerged(d.Code) {
 				continue
 			}
 			i := slices.IndexFunc(all, func(o CellDoubt) bool { return o.Code == d.Code })
@@ -127,7 +139,7 @@ func unite(records []*Record) []CellDoubt {
 				all = append(all, CellDoubt{Doubt: d})
 				i = len(all) - 1
 			}
-			if all[i].Trials++; d.Verdict.rank() > all[i].Verdict.rank() {
+			if all[i].Trials++; d.Verdict.Rank() > all[i].Verdict.Rank() {
 				all[i].Doubt = d
 			}
 		}
@@ -136,5 +148,5 @@ func unite(records []*Record) []CellDoubt {
 }
 
 func worstFirst(all []CellDoubt) {
-	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
+	slices.SortStableFunc(all, func(a, b CellDoubt) int { return cmp.Compare(b.Verdict.Rank(), a.Verdict.Rank()) })
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sockbench/sockbench/doctor"
 	"github.com/sockbench/sockbench/internal/near"
 	"github.com/sockbench/sockbench/lab"
 	"github.com/sockbench/sockbench/playbook"
@@ -45,7 +46,7 @@ func broken(err error) error {
 }
 
 func main() {
-	lab.Main(playbook.Parts)
+	lab.Main(playbook.Parts, doctor.Parts)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -95,7 +96,8 @@ result what could not be trusted.`,
   sockbench explain runs/20261123T120000Z-run
   sockbench playbook sticky-packets
   sockbench verify --quick
-  sockbench scan localhost --ports 1-10000`,
+  sockbench scan localhost --ports 1-10000
+  sockbench doctor`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArguments,
@@ -106,7 +108,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", meant(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), doctorCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/doctor"
 	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/lab"
 	"github.com/sockbench/sockbench/playbook"
@@ -24,7 +25,7 @@ import (
 const asProgram = "SOCKBENCH_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	lab.Main(playbook.Parts)
+	lab.Main(playbook.Parts, doctor.Parts)
 	if os.Getenv(asCorked) == "1" {
 		serveCorked(os.Args[1])
 	}

@@ -84,7 +84,7 @@ func show(w io.Writer, format string, in report.Input) error {
 	if !ok {
 		return fmt.Errorf("no format %s: choose one of %s", format, strings.Join(report.Names(), ", "))
 	}
-	in.Width = term.Columns(w)
+	in.Screen = term.ScreenOf(w)
 	return broken(f.Write(w, in))
 }
 

@@ -263,7 +263,7 @@ func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answe
 	if err != nil {
 		return a, broken(err)
 	}
-	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Run: dir}
+	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Sessions: results.Sessions(records), Run: dir}
 	for i, f := range a.Findings {
 		a.Findings[i].Why = explain.Why(f, records)
 	}
@@ -276,9 +276,8 @@ func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answe
 
 // waiting says on a terminal that a load of some seconds is running, until it is called.
 func waiting(w io.Writer, d time.Duration) (stop func()) {
-	if term.Columns(w) == 0 || d < 2*time.Second {
+	if d < 2*time.Second {
 		return func() {}
 	}
-	fmt.Fprintf(w, "measuring for %s …", d.Round(time.Millisecond))
-	return func() { fmt.Fprint(w, "\r\033[K") }
+	return term.Passing(w, fmt.Sprintf("measuring for %s …", d.Round(time.Millisecond)))
 }

@@ -90,12 +90,12 @@ func (t Table) squeeze(widths []int, width int) {
 	for _, pass := range []func(i int){
 		func(i int) {
 			w := max(min(widths[i], ample), widths[i]-over())
-			if !t.Columns[i].Right && t.distinct(i, w) == t.distinct(i, widths[i]) {
+			if !t.Columns[i].whole() && t.distinct(i, w) == t.distinct(i, widths[i]) {
 				widths[i] = w
 			}
 		},
 		func(i int) {
-			if t.Columns[i].Right {
+			if t.Columns[i].whole() {
 				widths[i] = 0
 			} else {
 				widths[i] = max(min(widths[i], shortest), widths[i]-over())
@@ -116,6 +116,9 @@ func (t Table) squeeze(widths []int, width int) {
 		}
 	}
 }
+
+// whole says whether it would be no use to shorten the column.
+func (c Column) whole() bool { return c.Right || c.Whole }
 
 // distinct counts the different cells of column i when it is width wide.
 func (t Table) distinct(i, width int) int {

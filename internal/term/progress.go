@@ -47,9 +47,13 @@ func (p *Progress) Start(total, done int, perTrial time.Duration) {
 	if p.refresh == nil || done >= total {
 		return
 	}
+	full, rest := "━", "─"
+	if !utf8Locale() {
+		full, rest = "=", "-"
+	}
 	p.screen = mpb.New(mpb.WithOutput(p.out), mpb.WithManualRefresh(p.refresh))
 	p.bar = p.screen.New(0, // as an endless bar: one that is complete takes no more trials
-		mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"), mpb.BarWidth(20),
+		mpb.BarStyle().Lbound("").Rbound("").Filler(full).Tip(full).Padding(rest), mpb.BarWidth(20),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return p.said.Load().before })),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.said.Load().after })))
 	p.draw()

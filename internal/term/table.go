@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -16,7 +17,11 @@ import (
 type Column struct {
 	Name     string
 	Right    bool // numbers: aligned right, and never shortened, only left out
+	Whole    bool // text that is never shortened, only left out
 	Priority int  // 0 is kept longest; where space is short, the column of the highest number goes first
+
+	Note  string                   // on a terminal: a line below the table, where the column is shown; "": none
+	Paint func(cell string) string // colours a cell that is laid out; nil: none
 }
 
 // Table is rows of text under columns. Rows may be shorter than Columns, never longer.
@@ -25,32 +30,66 @@ type Table struct {
 	Rows    [][]string
 }
 
-// Text writes the table for a terminal of that many columns; 0: as wide as it takes. Every line fits: where they would
-// not, columns of text are shortened and, after that, columns left out, named in a line below.
-func (t Table) Text(w io.Writer, width int) error {
-	fitted, hidden := t.printable(plainCell).fit(width)
+// Text writes the table as wide as width (0: as wide as it takes), without colour.
+func (t Table) Text(w io.Writer, width int) error { return t.Show(w, Screen{Width: width}) }
+
+// Show writes the table for a screen. Every line fits: where they would not, columns of text are shortened and, after
+// that, columns left out, named in a line below.
+func (t Table) Show(w io.Writer, s Screen) error {
+	fitted, hidden := t.printable(plainCell).fit(s.Width)
+	style := tw.StyleLight
+	if s.ASCII {
+		style = tw.StyleASCII
+	}
 	out := tablewriter.NewTable(w, append(fitted.options(),
 		tablewriter.WithRenderer(renderer.NewBlueprint()),
+		tablewriter.WithTrimSpace(tw.Off),
 		tablewriter.WithRendition(tw.Rendition{
 			Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off},
-			Symbols: tw.NewSymbols(tw.StyleLight),
+			Symbols: tw.NewSymbols(style),
 			Settings: tw.Settings{
 				Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.On},
 				Lines:      tw.Lines{ShowHeaderLine: tw.On},
 			},
 		}))...)
-	if err := fitted.render(out); err != nil {
+	if err := fitted.painted(s).render(out); err != nil {
 		return err
 	}
-	if len(hidden) == 0 {
-		return nil
+	var below []string
+	if len(hidden) > 0 {
+		below = append(below, "no room for: "+strings.Join(hidden, ", "))
 	}
-	for _, line := range Wrap("no room for: "+strings.Join(hidden, ", "), width, "") {
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
+	for _, c := range fitted.Columns {
+		if c.Note != "" {
+			below = append(below, c.Note)
+		}
+	}
+	for _, text := range below {
+		for _, line := range Wrap(text, s.Width, "  ") {
+			if _, err := fmt.Fprintln(w, line); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// painted is a copy of a table that is laid out, with the colours of its columns.
+func (t Table) painted(s Screen) Table {
+	out := Table{Columns: slices.Clone(t.Columns)}
+	for i := range out.Columns {
+		out.Columns[i].Name = s.Bold(out.Columns[i].Name)
+	}
+	for _, row := range t.Rows {
+		row = slices.Clone(row)
+		for i, c := range t.Columns {
+			if c.Paint != nil {
+				row[i] = c.Paint(row[i])
+			}
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out
 }
 
 // Markdown writes the whole table as GitHub's Markdown.

@@ -49,6 +49,7 @@ func TestProgressOnTerminal(t *testing.T) {
 	if got := Columns(tty); got != 80 {
 		t.Fatalf("the terminal has %d columns, want 80", got)
 	}
+	t.Setenv("LC_ALL", "C.UTF-8")
 	p := NewProgress(tty, false)
 	p.Start(3, 1, time.Minute)
 	p.Trial("target=epoll", "p99=310us")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/results"
 )
 
@@ -13,7 +14,7 @@ type Input struct {
 	Manifest results.Manifest
 	Records  []results.Record
 	Answer   results.Answer
-	Width    int // of the terminal that it is for, in columns; 0: no limit
+	Screen   term.Screen // that it is for; zero: none
 }
 
 // Format is one way to write a run.
@@ -24,17 +25,13 @@ type Format struct {
 
 // All lists the formats.
 var All = []Format{
-	{"table", "a row for each cell, what was found, and the doubts, for a terminal", text("table")},
-	{"json", "one document: verdict, findings, cells", text("json")},
-	{"md", "the table and the findings in GitHub's Markdown", text("md")},
-	{"csv", "a row for each trial: knobs, metrics, doubts", text("csv")},
-}
-
-// text writes one of the formats that need nothing but the answer and the records.
-func text(name string) func(io.Writer, Input) error {
-	return func(w io.Writer, in Input) error {
-		return results.Write(w, name, in.Width, in.Manifest.Plan, in.Records, in.Answer)
-	}
+	{"table", "a row for each cell, what was found, and the doubts, for a terminal", text},
+	{"json", "one document: verdict, findings, cells", document},
+	{"md", "findings and table in GitHub's Markdown, for a comment or a job's summary", markdown},
+	{"csv", "a row for each trial: knobs, counts, metrics, doubts", trialRows},
+	{"benchfmt", "a line for each trial, for benchstat", benchfmt},
+	{"hlog", "the trials' histograms as an HdrHistogram log", hlog},
+	{"junit", "a test case for each cell, failed where its numbers are not what they say", junit},
 }
 
 // Names are those of All.

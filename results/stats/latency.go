@@ -29,6 +29,8 @@ type Quantity struct {
 	Max      int64   `json:"max_ns"`            // exact
 	Clipped  int64   `json:"clipped,omitempty"` // outside 1 ns to 60 s: counted at the edge
 	Censored *int64  `json:"censored_from"`     // percentiles at or above this are lower bounds; nil: none is
+
+	Effective Effective `json:"n_eff,omitzero"`
 }
 
 // Latency is one latency being recorded. Not concurrent: each has one owner; they are merged, never averaged.

@@ -166,6 +166,16 @@ func TestHolm(t *testing.T) {
 	}
 }
 
+func TestBenjaminiHochberg(t *testing.T) {
+	got := BenjaminiHochberg([]float64{.01, .04, .03, .005})
+	for i, want := range []float64{.02, .04, .04, .02} {
+		near(t, "adjusted", got[i], want, 1e-15)
+	}
+	if BenjaminiHochberg([]float64{1, .9})[0] != 1 || len(BenjaminiHochberg(nil)) != 0 {
+		t.Error("more than 1, or of nothing")
+	}
+}
+
 func TestCapable(t *testing.T) {
 	for _, c := range []struct {
 		pairs []int

@@ -12,3 +12,6 @@ const alpha = 0.025
 func Supported(p float64, n int64) bool {
 	return p > 0 && p < 1 && float64(n)*math.Log(p) <= math.Log(alpha)
 }
+
+// Needs is how many independent values it takes for the percentile p to be Supported.
+func Needs(p float64) int64 { return int64(math.Ceil(math.Log(alpha) / math.Log(p))) }

@@ -10,6 +10,9 @@ func TestSupported(t *testing.T) {
 		if Supported(c.p, c.need-1) {
 			t.Errorf("p%v is supported by %d values, which are too few", c.p*100, c.need-1)
 		}
+		if Needs(c.p) != c.need {
+			t.Errorf("p%v needs %d values, want %d", c.p*100, Needs(c.p), c.need)
+		}
 		if !Supported(c.p, c.need) {
 			t.Errorf("p%v is not supported by %d values", c.p*100, c.need)
 		}

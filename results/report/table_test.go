@@ -1,4 +1,4 @@
-package results
+package report
 
 import (
 	"bytes"
@@ -7,41 +7,58 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results"
 )
 
 // aRun has two cells: one with doubts and a censored tail, one that never came to anything.
-func aRun(t *testing.T) (*plan.Plan, []Record, Answer) {
+func aRun(t *testing.T) (*plan.Plan, []results.Record, results.Answer) {
 	t.Helper()
 	p := newPlan(t, 2)
-	var rs []Record
+	var rs []results.Record
 	for n := range 2 {
 		for _, x := range p.Block(n, 0) {
 			if x.Cell["TCP_NODELAY"] == "off" {
 				rs = append(rs, failed(x, "target epoll: too many open files"))
 				continue
 			}
-			r := fine(x, 0)
+			r := fine(x)
 			r.Metrics.Response.Censored = ptr(140_000)
 			r.Metrics.Machine.Steal = int64(n) * 5e8
-			r.Metrics.Validity = Judge(&r)
+			r.Metrics.Validity = results.Judge(&r)
 			rs = append(rs, r)
 		}
 	}
-	sums, err := Summarize(p.Cells(), rs)
+	sums, err := results.Summarize(p.Cells(), rs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, rs, Answer{Verdict: "done", Cells: sums, Run: "runs/x"}
+	return p, rs, results.Answer{Verdict: "done", Cells: sums, Run: "runs/x"}
+}
+
+// manifest is that of a run of the plan.
+func manifest(p *plan.Plan) results.Manifest {
+	return results.Manifest{Plan: p, Seed: p.Seed, Started: time.Unix(1_700_000_000, 0), Versions: map[string]string{"sockbench": "devel"},
+		Machine: json.RawMessage(`{"cpu": "Model 1", "arch": "amd64"}`)}
 }
 
 func written(t *testing.T, format string, width int) string {
 	t.Helper()
 	p, rs, a := aRun(t)
+	return write(t, format, Input{Manifest: manifest(p), Records: rs, Answer: a, Screen: term.Screen{Width: width}})
+}
+
+func write(t *testing.T, format string, in Input) string {
+	t.Helper()
+	f, ok := Find(format)
+	if !ok {
+		t.Fatalf("no format %s", format)
+	}
 	var b bytes.Buffer
-	if err := Write(&b, format, width, p, rs, a); err != nil {
+	if err := f.Write(&b, in); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -50,9 +67,10 @@ func written(t *testing.T, format string, width int) string {
 func TestRunTable(t *testing.T) {
 	got := strings.Split(written(t, "table", 0), "\n")
 	want := []string{
-		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu cli cpu errors notes", "",
-		"epoll off – – – – – – – – a",
-		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% b", "",
+		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu cli cpu errors spread notes", "",
+		"epoll off – – – – – – – – – a",
+		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% ▓▓▓▓▓▓▓▓█▓▓▓▓▓▓> b",
+		"spread: response times from 100us to 149us, one logarithmic scale for all rows: █ p50, ▓ from the least to p90, ▒ to p99, ░ to p99.9, > or longer", "",
 		"Notes", "a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
 		"b warn steal: 50.0% of a CPU (TCP_NODELAY=on: 1 of 2 trials)", "",
 	}
@@ -83,19 +101,15 @@ func TestRunTableFitsATerminal(t *testing.T) {
 // The default plan's table shows in 80 columns what models are ranked by.
 func TestRunTableGroupsByTarget(t *testing.T) {
 	p, rs := recorded(t)
-	sums, err := Summarize(p.Cells(), rs)
+	sums, err := results.Summarize(p.Cells(), rs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range sums { // the recording has no histograms to merge
-		of := slices.IndexFunc(rs, func(r Record) bool { return r.Cell.String() == sums[i].Cell.String() })
+		of := slices.IndexFunc(rs, func(r results.Record) bool { return r.Cell.String() == sums[i].Cell.String() })
 		sums[i].Merged.Metrics.Response = rs[of].Metrics.Response
 	}
-	var b bytes.Buffer
-	if err := Write(&b, "table", 80, p, rs, Answer{Cells: sums, Findings: Findings(p, rs)}); err != nil {
-		t.Fatal(err)
-	}
-	text := b.String()
+	text := write(t, "table", Input{Manifest: manifest(p), Records: rs, Answer: results.Answer{Cells: sums, Findings: results.Findings(p, rs)}, Screen: term.Screen{Width: 80}})
 	lines := strings.Split(text, "\n")
 	for _, want := range []string{"target", "write", "TCP_NODELAY", "req/s", "p50", "p99", "srv cpu", "conns", "notes"} {
 		if !strings.Contains(lines[0], want) {
@@ -112,9 +126,8 @@ func TestRunTableGroupsByTarget(t *testing.T) {
 			t.Errorf("%d columns: %q", term.Width(line), line)
 		}
 	}
-	b.Reset()
-	if err := Write(&b, "table", 120, p, rs, Answer{Cells: sums}); err != nil || strings.Count(b.String(), " 1/8 ") != 4 || strings.Count(b.String(), " 8/8 ") != len(sums)-4 {
-		t.Errorf("%v; how many were served:\n%s", err, b.String())
+	if text := write(t, "table", Input{Manifest: manifest(p), Records: rs, Answer: results.Answer{Cells: sums}, Screen: term.Screen{Width: 120}}); strings.Count(text, " 1/8 ") != 4 || strings.Count(text, " 8/8 ") != len(sums)-4 {
+		t.Errorf("how many were served:\n%s", text)
 	}
 }
 
@@ -123,11 +136,11 @@ func TestTargetIsGroupedWhereverItIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cells []CellSummary
+	var cells []results.CellSummary
 	for _, c := range p.Cells() {
-		cells = append(cells, CellSummary{Cell: c})
+		cells = append(cells, results.CellSummary{Cell: c})
 	}
-	table, _ := Table(p, cells)
+	table, _ := table(p, cells, term.Screen{})
 	var got []string
 	for _, row := range blankRepeats(p, table).Rows {
 		got = append(got, row[0]+"/"+row[1])
@@ -139,22 +152,13 @@ func TestTargetIsGroupedWhereverItIsNamed(t *testing.T) {
 
 func TestFindingsAreShown(t *testing.T) {
 	p, rs, a := aRun(t)
-	for format, want := range map[string][2]string{"table": {"Findings\nNone: too few.\n", "first\n1 One.\n2 Two.\n"}, "md": {"Findings**\n\nNone: too few.\n", "first**\n\n1. One.\n2. Two.\n"}, "json": {`"findings": []`, `"claim": "One."`}} {
-		for i, findings := range [][]Finding{nil, {{Claim: "One."}, {Claim: "Two."}}} {
+	for format, want := range map[string][2]string{"table": {"Findings\nNone: too few.\n", "first\n1  One.\n2  Two.\n"}, "md": {"Findings**\n\nNone: too few.\n", "first**\n\n1. One.\n2. Two.\n"}, "json": {`"findings": []`, `"claim": "One."`}} {
+		for i, findings := range [][]results.Finding{nil, {{Claim: "One."}, {Claim: "Two."}}} {
 			a.Findings, a.Nothing = findings, "too few"
-			var b bytes.Buffer
-			if err := Write(&b, format, 80, p, rs, a); err != nil || !strings.Contains(b.String(), want[i]) {
-				t.Errorf("%v; no %q in\n%s", err, want[i], b.String())
+			if text := write(t, format, Input{Manifest: manifest(p), Records: rs, Answer: a}); !strings.Contains(text, want[i]) {
+				t.Errorf("no %q in\n%s", want[i], text)
 			}
 		}
-	}
-}
-
-func TestRunMarkdown(t *testing.T) {
-	text := written(t, "md", 80)
-	lines := strings.Split(text, "\n")
-	if !strings.HasPrefix(lines[0], "|") || strings.Count(lines[3], "|") != 12 || lines[4] != "" || lines[5] != "**Notes**" || lines[6] != "" || !strings.HasPrefix(lines[7], "- a  fail  failed: ") {
-		t.Errorf("markdown:\n%s", text)
 	}
 }
 
@@ -184,7 +188,7 @@ func TestRunJSON(t *testing.T) {
 	if off.Cell["TCP_NODELAY"] != "off" || off.Failed != 2 || off.Error == "" || off.Metrics != nil || off.Doubts == nil {
 		t.Errorf("the cell that failed: %+v", off)
 	}
-	if v := on.Metrics["throughput"]; v == nil || *v != 20_000 || len(on.Metrics) != len(All) {
+	if v := on.Metrics["throughput"]; v == nil || *v != 20_000 || len(on.Metrics) != len(results.All) {
 		t.Errorf("metrics %v", on.Metrics)
 	}
 	if v, ok := on.Metrics["connect_p99"]; v != nil || !ok {
@@ -228,18 +232,13 @@ func TestRunCSV(t *testing.T) {
 	}
 }
 
-func TestNoSuchFormat(t *testing.T) {
-	if err := Write(&bytes.Buffer{}, "yaml", 0, newPlan(t, 1), nil, Answer{}); err == nil || !strings.Contains(err.Error(), "table, json, md, csv") {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestLegendNamesWhyEachTargetFailed(t *testing.T) {
 	p := newPlan(t, 1)
-	sum := func(target plan.Level, why string) CellSummary {
-		return CellSummary{Cell: plan.Cell{"target": target}, Trials: 2, Failed: 2, Error: why}
+	sum := func(target plan.Level, why string) results.CellSummary {
+		return results.CellSummary{Cell: plan.Cell{"target": target}, Trials: 2, Failed: 2, Error: why}
 	}
-	rows, legend := Table(p, []CellSummary{sum("select", "no room"), sum("fork", "no memory"), sum("fork", "still none")})
+	rows, doubts := table(p, []results.CellSummary{sum("select", "no room"), sum("fork", "no memory"), sum("fork", "still none")}, term.Screen{})
+	legend := doubts.lines()
 	var letters []string
 	for _, row := range rows.Rows {
 		letters = append(letters, row[len(row)-1])
@@ -254,10 +253,11 @@ func TestLegendNamesWhyEachTargetFailed(t *testing.T) {
 
 func TestLegendNamesTheWorstCell(t *testing.T) {
 	p := newPlan(t, 1)
-	sum := func(i int, v Verdict, evidence string) CellSummary {
-		return CellSummary{Cell: p.Cells()[i], Trials: 6, Doubts: []CellDoubt{{Doubt{"hiccups", v, evidence}, 3}}}
+	sum := func(i int, v results.Verdict, evidence string) results.CellSummary {
+		return results.CellSummary{Cell: p.Cells()[i], Trials: 6, Doubts: []results.CellDoubt{{Doubt: results.Doubt{Code: "hiccups", Verdict: v, Evidence: evidence}, Trials: 3}}}
 	}
-	_, legend := Table(p, []CellSummary{sum(0, Note, "few"), sum(1, Warn, "many"), sum(0, Note, "few")})
+	_, doubts := table(p, []results.CellSummary{sum(0, results.Note, "few"), sum(1, results.Warn, "many"), sum(0, results.Note, "few")}, term.Screen{})
+	legend := doubts.lines()
 	if want := "a  warn  hiccups: many (TCP_NODELAY=on: 3 of 6 trials; and in 2 more cells)"; len(legend) != 1 || legend[0] != want {
 		t.Errorf("legend %q, want %q", legend, want)
 	}

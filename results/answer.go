@@ -1,0 +1,92 @@
+package results
+
+import (
+	"encoding/json"
+
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results/stats"
+)
+
+// Answer is "run -o json".
+type Answer struct {
+	Verdict  string
+	Findings []Finding // strongest first
+	Nothing  string    // why there are none, and what could have been found; only people see it
+	Cells    []CellSummary
+	Sessions []Session
+	Run      string   // the run folder
+	Because  []string // the first diagnosis of each cell, where there is one; only people see it
+}
+
+// cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
+// are lower bounds.
+type cellJSON struct {
+	Cell     plan.Cell           `json:"cell"`
+	Trials   int                 `json:"trials"`
+	Failed   int                 `json:"failed"`
+	Repeated int                 `json:"repeated"`
+	Error    string              `json:"error,omitempty"`
+	Counts   map[string]int64    `json:"counts,omitempty"`
+	Metrics  map[string]*float64 `json:"metrics,omitempty"`
+	AtLeast  []string            `json:"at_least,omitempty"`
+
+	Intervals   map[string]stats.Limits `json:"intervals,omitempty"`    // of merged percentiles, by metric
+	NoIntervals string                  `json:"no_intervals,omitempty"` // why there are none
+
+	Means  *Parts      `json:"means,omitempty"` // where the server's part is known
+	Doubts []CellDoubt `json:"doubts"`
+}
+
+// MarshalJSON writes the answer in the form all commands share.
+func (a Answer) MarshalJSON() ([]byte, error) {
+	cells := []cellJSON{}
+	for i := range a.Cells {
+		cells = append(cells, a.Cells[i].json())
+	}
+	findings := a.Findings
+	if findings == nil {
+		findings = []Finding{}
+	}
+	return json.Marshal(struct {
+		Verdict  string     `json:"verdict"`
+		Findings []Finding  `json:"findings"`
+		Cells    []cellJSON `json:"cells"`
+		Sessions []Session  `json:"sessions,omitempty"`
+		Run      string     `json:"run"`
+	}{a.Verdict, findings, cells, a.Sessions, a.Run})
+}
+
+func (s *CellSummary) json() cellJSON {
+	c := cellJSON{Cell: s.Cell, Trials: s.Trials, Failed: s.Failed, Repeated: s.Repeated, Error: s.Error, Doubts: s.Doubts}
+	if c.Doubts == nil {
+		c.Doubts = []CellDoubt{}
+	}
+	if s.Merged == nil {
+		return c
+	}
+	r := &s.Merged.Metrics.Result
+	c.Counts = map[string]int64{"offered": r.Offered, "completed": r.Completed, "failed": r.Failed, "timed_out": r.TimedOut, "unfinished": r.Unfinished}
+	if p, ok := s.Merged.Metrics.parts(); ok {
+		c.Means = &p
+	}
+	c.Intervals, c.NoIntervals = s.Intervals()
+	c.Metrics = map[string]*float64{}
+	for _, m := range All {
+		c.Metrics[m.Name] = nil
+		if v, ok := m.Get(s.Merged); ok {
+			c.Metrics[m.Name] = &v
+			if m.Censored != nil && m.Censored(s.Merged) {
+				c.AtLeast = append(c.AtLeast, m.Name)
+			}
+		}
+	}
+	return c
+}
+
+// SessionNotes are beside the doubts: they are of no cell, and have no letter.
+func (a *Answer) SessionNotes() (lines []string) {
+	for i := range a.Sessions {
+		lines = append(lines, a.Sessions[i].notes()...)
+	}
+	return lines
+}

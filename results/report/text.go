@@ -1,0 +1,71 @@
+package report
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/sockbench/sockbench/internal/term"
+	"github.com/sockbench/sockbench/results"
+)
+
+// text is what run shows: the table, what was found, and the doubts.
+func text(w io.Writer, in Input) error {
+	p, a, screen := in.Manifest.Plan, &in.Answer, in.Screen
+	t, doubts := table(p, a.Cells, screen)
+	if err := blankRepeats(p, t).Show(w, screen); err != nil {
+		return err
+	}
+	plain := func(_ int, line string) string { return line }
+	return errors.Join(
+		section(w, screen, findingsHeading(a), claims(a, "  "), plain),
+		section(w, screen, because(a), a.Because, plain),
+		section(w, screen, meansHeading, results.Means(p, a.Cells), plain),
+		section(w, screen, "Notes", append(doubts.lines(), a.SessionNotes()...), func(i int, line string) string { return doubts.paintLine(i, line, screen) }))
+}
+
+const meansHeading = "Where the time goes, in the mean"
+
+// claims are the findings as numbered sentences, or why there are none.
+func claims(a *results.Answer, after string) (lines []string) {
+	for i, f := range a.Findings {
+		line := strconv.Itoa(i+1) + after + f.Claim
+		if f.Why != "" {
+			line += " Moved: " + f.Why + "."
+		}
+		lines = append(lines, line)
+	}
+	if lines == nil && a.Nothing != "" {
+		lines = append(lines, "None: "+a.Nothing+".")
+	}
+	return lines
+}
+
+func findingsHeading(a *results.Answer) string {
+	if len(a.Findings) > 1 {
+		return "Findings, strongest first"
+	}
+	return "Findings"
+}
+
+// because heads the diagnoses.
+func because(a *results.Answer) string {
+	return "What is the matter (more: sockbench explain " + a.Run + ")"
+}
+
+// section writes the lines, if there are any, behind an empty line and a heading. paint colours the first line of what
+// became of line i.
+func section(w io.Writer, screen term.Screen, heading string, lines []string, paint func(i int, line string) string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	out := "\n" + screen.Bold(heading) + "\n"
+	for i, line := range lines {
+		wrapped := term.Wrap(line, screen.Width, "   ")
+		wrapped[0] = paint(i, wrapped[0])
+		out += strings.Join(wrapped, "\n") + "\n"
+	}
+	_, err := io.WriteString(w, out)
+	return err
+}
