@@ -29,6 +29,8 @@ var rooms = map[string]string{
 	"results/explain":    "unit sockopt wire results/stats netpath targets loadgen plan results",
 	"results/report":     "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
 	"targets/targettest": "unit sockopt wire targets",
+
+	"results/stats/statstest": "results/stats",
 }
 
 const module = "github.com/sockbench/sockbench"

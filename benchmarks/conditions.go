@@ -35,7 +35,7 @@ func conditions(seed uint64, realTime bool) []string {
 	return []string{
 		fmt.Sprintf("Machine: %s, %s CPUs, Linux %s (HZ %s, clock source %s), %s, linux/%s, congestion control %s.",
 			f["cpu"], f["cpus"], f["kernel"], ticks(), f["clocksource"], f["go"], f["arch"], f["congestion"]),
-		fmt.Sprintf("Idle regime: cpuidle governor %s, guest_halt_poll_ns %s; only P4, P5, P7 and P8 run with keep-awake loops. sched_autogroup_enabled %s.",
+		fmt.Sprintf("Idle regime: cpuidle governor %s, guest_halt_poll_ns %s; only P4, P5, P7, P8 and P11 run with keep-awake loops. sched_autogroup_enabled %s.",
 			read("/sys/devices/system/cpu/cpuidle/current_governor"), read("/sys/module/haltpoll/parameters/guest_halt_poll_ns"),
 			read("/proc/sys/kernel/sched_autogroup_enabled")),
 		fmt.Sprintf("Server on CPU %d, client on CPU %d; P1, P2, P3, P6 and P10 in %s; uid %d; seed of the order in pairs %d; load average when it began %s.",

@@ -33,3 +33,14 @@ func median(x []float64) estimate {
 	}
 	return e
 }
+
+// spread is the robust standard deviation of independent values: 1.4826 times the median of their distances from their
+// median, with the interval between the distances that hold that median, as if the values' own were known.
+func spread(x []float64) estimate {
+	middle := stats.Median(slices.Sorted(slices.Values(x)))
+	off := make([]float64, len(x))
+	for i, v := range x {
+		off[i] = 1.4826 * math.Abs(v-middle)
+	}
+	return median(off)
+}

@@ -44,3 +44,14 @@ func TestMedian(t *testing.T) {
 		t.Errorf("5 values support no interval, yet %+v", e)
 	}
 }
+
+// What is far off moves the spread no further than anything beyond the middle does.
+func TestSpread(t *testing.T) {
+	e := spread([]float64{1, 2, 3, 4, 5, 6, 1000})
+	near(t, "spread", e.value, 1.4826*2)
+	near(t, "lower limit", e.low, 0)
+	near(t, "upper limit", e.high, 1.4826*996)
+	if e.n != 7 {
+		t.Errorf("of %d values", e.n)
+	}
+}

@@ -80,6 +80,12 @@ var goals = []goal{
 		{"what a path adds to that", atMost(50e6), nanoseconds},
 	}, trialCost},
 	{"P10", []claim{{"mallocs in 1 s of a live closed loop, 64 connections", below(100), plain}}, mallocs},
+	{"P11", []claim{
+		{"robust spread of ln p99 between trials at Poisson 10,000/s, 50 connections, target epoll, root, real time", atMost(.12), share},
+		{"the same as an ordinary user", limit{}, share},
+	}, steadiness},
+	{"check-simulated", simulationClaims(), simulatedChecks},
+	{"check", realClaims(), realChecks},
 	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",
 		limit{}, ratio}}, sockperfCost},
 }

@@ -21,11 +21,12 @@ import (
 // bench is what the goals share.
 type bench struct {
 	tools
-	pairs    int
-	realTime bool // clients, and servers, under SCHED_RR
-	root     bool
-	rng      *rand.Rand
-	say      func(format string, args ...any)
+	pairs      int
+	sameChecks int  // with the same command on both sides, of goal check
+	realTime   bool // clients, and servers, under SCHED_RR
+	root       bool
+	rng        *rand.Rand
+	say        func(format string, args ...any)
 }
 
 func main() {
@@ -43,14 +44,15 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	f.SetOutput(stderr)
 	only := f.String("only", "", "measure these goals, for example P1,P4; default all")
 	f.IntVar(&b.pairs, "pairs", 30, fmt.Sprintf("pairs of trials for each comparison; %d and more count", enoughPairs))
+	f.IntVar(&b.sameChecks, "checks", sameSides, "checks of goal check with the same command on both sides; a quarter as many of each planted loss")
 	f.BoolVar(&b.realTime, "real-time", false, "run P1, P2, P3, P6 and P10 under SCHED_RR, for a machine that is not quiet; takes root")
 	update := f.Bool("update", false, "put what was measured into README.md; what it says of other goals stays")
 	seed := f.Uint64("seed", uint64(time.Now().Unix()), "of the order in pairs")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
-	case err != nil || f.NArg() > 0 || b.pairs < 1:
-		fmt.Fprintln(stderr, "usage: go run . [-only P1,P4] [-pairs N] [-real-time] [-seed N] [-update]")
+	case err != nil || f.NArg() > 0 || b.pairs < 1 || b.sameChecks < 1 || b.sameChecks > sameSides:
+		fmt.Fprintln(stderr, "usage: go run . [-only P1,P4] [-pairs N] [-checks N] [-real-time] [-seed N] [-update]")
 		return 2
 	}
 	b.rng = rand.New(rand.NewPCG(*seed, 0))

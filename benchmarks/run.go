@@ -27,6 +27,9 @@ type record struct {
 			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
+		Response struct {
+			P99 *float64 `json:"p99_ns"`
+		} `json:"response"`
 		Failed      int            `json:"failed"`
 		TimedOut    int            `json:"timed_out"`
 		Errors      map[string]int `json:"errors"`
@@ -70,25 +73,33 @@ func (b *bench) runTrials(ctx context.Context, name, target string, ordinary boo
 	if _, err := (child{argv: argv, dir: home, cpu: anyCPU, ordinary: ordinary, limit: limit}).output(ctx); err != nil {
 		return "", nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(home, "run", "trials.jsonl"))
+	records, err := readRecords(filepath.Join(home, "run"))
 	if err != nil {
 		return "", nil, err
-	}
-	var records []record
-	for line := range bytes.Lines(text) {
-		var r record
-		if err := json.Unmarshal(line, &r); err != nil {
-			return "", nil, fmt.Errorf("read a record: %w", err)
-		}
-		if r.Metrics == nil {
-			return "", nil, fmt.Errorf("a trial failed: %s", r.Error)
-		}
-		records = append(records, r)
 	}
 	if len(records) < blocks {
 		return "", nil, fmt.Errorf("%d trials left %d records", blocks, len(records))
 	}
 	return typed, records, nil
+}
+
+// readRecords reads the trials of a run folder, of which none may have failed.
+func readRecords(dir string) (records []record, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "trials.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, fmt.Errorf("read a record: %w", err)
+		}
+		if r.Metrics == nil {
+			return nil, fmt.Errorf("a trial failed: %s", r.Error)
+		}
+		records = append(records, r)
+	}
+	return records, nil
 }
 
 // counting leaves out the trials of one cell that were run again: the last attempt at a block counts. Blocks are in order.

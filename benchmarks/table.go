@@ -59,6 +59,7 @@ func (r row) String() string {
 
 func ratio(v float64) string   { return strconv.FormatFloat(v, 'f', 3, 64) }
 func percent(v float64) string { return strconv.FormatFloat(v*100, 'f', 1, 64) + " % of a CPU" }
+func share(v float64) string   { return strconv.FormatFloat(v*100, 'f', 2, 64) + " %" }
 func plain(v float64) string   { return strconv.FormatFloat(v, 'f', -1, 64) }
 func octets(v float64) string  { return strconv.FormatFloat(v, 'f', 0, 64) + " B" }
 

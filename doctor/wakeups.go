@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -61,16 +62,24 @@ const (
 	futexWake = 1 | 128 // FUTEX_WAKE_PRIVATE
 )
 
-// stuck is how long a thread waits for the other before it gives up: without a limit a collection of garbage, which
-// waits for all threads, might stop one of them for ever.
-var stuck = unix.Timespec{Sec: 2}
+// A thread that waits looks up after nap, at most patience times, and lets the Go scheduler have its way: that may have
+// stopped the one that is waited for, and wait for this one.
+var nap = unix.Timespec{Nsec: 20_000_000}
+
+const patience = 1500
 
 // await waits until it is whose turn.
 func (b *ball) await(turn uint32) error {
-	for b.word.Load() != turn {
-		_, _, errno := syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWait, uintptr(1-turn), uintptr(unsafe.Pointer(&stuck)), 0, 0)
-		if errno == unix.ETIMEDOUT {
-			return errors.New("a thread that was woken did not run for 2 s")
+	for naps := 0; b.word.Load() != turn; {
+		_, _, errno := syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWait, uintptr(1-turn), uintptr(unsafe.Pointer(&nap)), 0, 0)
+		if errno == unix.ETIMEDOUT || errno == unix.EINTR {
+			runtime.Gosched()
+		}
+		if errno != unix.ETIMEDOUT {
+			continue
+		}
+		if naps++; naps > patience {
+			return errors.New("a thread that was woken did not run for 30 s")
 		}
 	}
 	return nil
@@ -83,7 +92,8 @@ func (b *ball) pass(turn uint32) {
 
 // ping has two threads on those CPUs wake each other in turn.
 func ping(cpus [2]int) (stats.Quantity, error) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4)) // a raw call keeps its processor while it waits
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))  // a raw call keeps its processor while it waits
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which stops all threads
 	var b ball
 	other := make(chan error, 1)
 	go func() {

@@ -90,6 +90,7 @@ type Changes struct {
 	Knobs            []Factor  // their levels replace the plan's; knobs that the plan does not name are added
 	Variants         []Variant // instead of the plan's
 	Exclude          []Cell    // beside the plan's, of which those are dropped that match nothing any more
+	Gate             []Gate    // instead of the plan's
 }
 
 // With is p with the changes made, and errors as New has them.
@@ -114,6 +115,9 @@ func (p *Plan) With(c Changes) (*Plan, error) {
 		raw.Variants = c.Variants
 	}
 	raw.Exclude = slices.Concat(raw.Exclude, c.Exclude)
+	if len(c.Gate) > 0 {
+		raw.Gate = c.Gate
+	}
 	return made(build(raw, len(p.Exclude), false))
 }
 

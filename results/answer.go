@@ -9,8 +9,9 @@ import (
 
 // Answer is "run -o json".
 type Answer struct {
-	Verdict  string
-	Findings []Finding // strongest first
+	Verdict  string    // of a check: what it found; else "done"
+	Headline string    // of a check: the verdict in a line; only people see it
+	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
 	Sessions []Session

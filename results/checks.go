@@ -236,10 +236,10 @@ func fewIndependent(r *Record) (Doubt, bool) {
 			continue
 		}
 		if known = true; !stats.Supported(at.p, at.n) {
-			weak = append(weak, fmt.Sprintf("for %s they say as much as %d independent ones, and it takes %d", at.name, at.n, stats.Needs(at.p)))
+			weak = append(weak, fmt.Sprintf("about %s as %d independent ones (it takes %d)", at.name, at.n, stats.Needs(at.p)))
 		}
 	}
-	d, _ := judged(len(weak) > 0, Note, "%d requests, but %s", q.Count, strings.Join(weak, "; "))
+	d, _ := judged(len(weak) > 0, Note, "%d requests say as much %s", q.Count, strings.Join(weak, ", "))
 	if len(weak) == 0 {
 		d.Evidence = fmt.Sprintf("%d requests say enough", q.Count)
 	}

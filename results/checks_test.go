@@ -87,10 +87,10 @@ var cases = []struct {
 		func(r *Record) { m := r.Metrics; m.Scheduled, m.Sent, m.Throughput = 100, 100, 84 }, Warn, "83 of 100"},
 	{"few_samples", false, func(r *Record) { r.Metrics.Response = loadgen.Quantity{Count: 5} }, nil, Warn, "5 requests are too few for p50"},
 	{"few_samples", false, func(r *Record) { r.Metrics.Response.P99 = nil }, nil, Note, "p99"},
-	{"few_independent", true, effective(3687), effective(3688), Note, "20000 requests, but for p99.9 they say as much as 3687 independent ones, and it takes 3688"},
+	{"few_independent", true, effective(3687), effective(3688), Note, "20000 requests say as much about p99.9 as 3687 independent ones (it takes 3688)"},
 	{"few_independent", false, func(r *Record) { r.Metrics.Response.Effective.P50 = 5 }, func(r *Record) {
 		r.Metrics.Response.Effective.P50, r.Metrics.Response.Censored = 5, ptr(1)
-	}, Note, "for p50"},
+	}, Note, "about p50"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Attained = 15 }, nil, Warn, "15 of 16"},
 	{"connections_missing", false, func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 79} },
 		func(r *Record) { r.Metrics.Connections.Held = loadgen.Held{Asked: 80, Attained: 80} }, Warn, "16 of 16 connections, 79 of 80 held ones"},

@@ -119,20 +119,7 @@ const mostPairs = 128
 
 func newStudy(p *plan.Plan, records []Record) *study {
 	s := &study{plan: p, conditional: map[kin][]*effect{}, ranks: map[int]stats.SignedRank{}}
-	place := map[string]int{}
-	for i, c := range p.Cells() {
-		place[c.String()] = i
-	}
-	blocks := map[int][]*Record{}
-	counting, _ := Counting(records)
-	for _, r := range counting {
-		if blocks[r.Block] == nil {
-			blocks[r.Block] = make([]*Record, len(place))
-		}
-		if i, ok := place[r.Cell.String()]; ok {
-			blocks[r.Block][i] = r
-		}
-	}
+	blocks := byBlock(p, records)
 	s.blocks = len(blocks)
 	for _, c := range comparisons(p) {
 		for rank, name := range compared {
@@ -152,6 +139,25 @@ func newStudy(p *plan.Plan, records []Record) *study {
 	}
 	s.test()
 	return s
+}
+
+// byBlock holds the records that count: of each block, those of the plan's cells in their order, nil where there is none.
+func byBlock(p *plan.Plan, records []Record) map[int][]*Record {
+	place := map[string]int{}
+	for i, c := range p.Cells() {
+		place[c.String()] = i
+	}
+	blocks := map[int][]*Record{}
+	counting, _ := Counting(records)
+	for _, r := range counting {
+		if blocks[r.Block] == nil {
+			blocks[r.Block] = make([]*Record, len(place))
+		}
+		if i, ok := place[r.Cell.String()]; ok {
+			blocks[r.Block][i] = r
+		}
+	}
+	return blocks
 }
 
 // measure takes the pairs in, and says whether there are any. Which pairs it leaves out never depends on which side is

@@ -26,9 +26,17 @@ type Manifest struct {
 	Plan     *plan.Plan        `json:"plan"`
 	Digest   string            `json:"digest"` // of the plan, by the build that wrote it
 	Seed     uint64            `json:"seed"`
-	Until    unit.Share        `json:"until,omitzero"` // the precision that ends the run before its last block; 0: none
-	Machine  json.RawMessage   `json:"machine"`        // its fingerprint, as the caller took it
+	Until    unit.Share        `json:"until,omitzero"`  // the precision that ends the run before its last block; 0: none
+	Check    *Checking         `json:"check,omitempty"` // nil: it is no check
+	Machine  json.RawMessage   `json:"machine"`         // its fingerprint, as the caller took it
 	Started  time.Time         `json:"started"`
+}
+
+// Checking says that a run is a check, and what its two sides were built from, if they were.
+type Checking struct {
+	Old   string `json:"old,omitempty"` // commits
+	New   string `json:"new,omitempty"`
+	Build string `json:"build,omitempty"`
 }
 
 // Log is the one writer of a run folder. Not safe for concurrent use.

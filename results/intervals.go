@@ -14,7 +14,7 @@ const mergedConfidence = 0.95
 
 // Intervals says between which limits the merged percentiles of the response time lie, in nanoseconds by the metric's
 // name, as trials of the cell differ; nil, and why, where it cannot. Lower bounds have none. It decodes every trial's
-// histogram, and takes some milliseconds more.
+// histogram.
 func (s *CellSummary) Intervals() (limits map[string]stats.Limits, why string) {
 	var trials []*hdr.Histogram
 	for _, r := range s.measured {
@@ -41,10 +41,14 @@ func (s *CellSummary) Intervals() (limits map[string]stats.Limits, why string) {
 			names, ps = append(names, at.name), append(ps, at.p)
 		}
 	}
+	all := stats.Bootstrap(trials, ps, mergedConfidence, 1)
+	if all == nil {
+		return nil, "the trials' histograms differ in range or precision"
+	}
 	limits = map[string]stats.Limits{}
 	q := &s.Merged.Metrics.Response
 	seen := func(v float64) float64 { return min(max(v, float64(q.Min)), float64(q.Max)) } // a bucket's edge may lie outside
-	for i, l := range stats.Bootstrap(trials, ps, mergedConfidence, 1) {
+	for i, l := range all {
 		limits[names[i]] = stats.Limits{Low: seen(l.Low), High: seen(l.High), Level: l.Level}
 	}
 	return limits, ""

@@ -220,7 +220,7 @@ func TestMergedRequestsAreWorthWhatTheTrialsAre(t *testing.T) {
 		}
 		return fmt.Sprint(cells[0].Doubts)
 	}
-	if got := doubts(); !strings.Contains(got, "60000 requests, but for p99.9 they say as much as 3600 independent ones, and it takes 3688") || strings.Count(got, tooAlike) != 1 {
+	if got := doubts(); !strings.Contains(got, "60000 requests say as much about p99.9 as 3600 independent ones (it takes 3688)") || strings.Count(got, tooAlike) != 1 {
 		t.Errorf("3 · 1200: %s", got)
 	}
 	effective(1300)(&rs[0])

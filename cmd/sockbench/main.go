@@ -21,11 +21,12 @@ import (
 
 // Exit codes, which scripts use.
 const (
-	exitFine        = 0
-	exitWrong       = 1 // what was measured is not what theory says
-	exitUsage       = 2
-	exitEnvironment = 4
-	exitInterrupted = 130
+	exitFine         = 0
+	exitWrong        = 1 // what was measured is not what theory says, or worse than it was
+	exitUsage        = 2
+	exitInconclusive = 3
+	exitEnvironment  = 4
+	exitInterrupted  = 130
 )
 
 // failure is an error with the exit code it asks for.
@@ -58,6 +59,14 @@ func main() {
 
 // run is the whole program, and returns its exit code.
 func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
+	code := execute(ctx, stdout, stderr, args)
+	if bisecting(args) {
+		return forBisect(code)
+	}
+	return code
+}
+
+func execute(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	root := command(stdout, stderr)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -91,6 +100,7 @@ result what could not be trusted.`,
 		Example: `  sockbench run                                             the built-in plan: server models, Nagle and ways of writing
   sockbench run --target epoll,goroutine --connections 1,64 --set TCP_NODELAY=off,on
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
+  sockbench check --old './server-1.0 --port {port}' --new './server-1.1 --port {port}'
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
   sockbench explain runs/20261123T120000Z-run
@@ -108,7 +118,7 @@ result what could not be trusted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", meant(err, c), c.CommandPath())
 	})
-	root.AddCommand(runCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), doctorCommand(), schemaCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand(), reportCommand(), explainCommand(), playbookCommand(), verifyCommand(), serveCommand(), loadCommand(), scanCommand(), targetsCommand(), optionsCommand(), doctorCommand(), schemaCommand(), versionCommand())
 	return root
 }
 

@@ -129,11 +129,11 @@ func (f *runFlags) playPlan(c *cobra.Command, b *playbook.Playbook) error {
 		return broken(err)
 	}
 	if f.resume != "" {
-		f.resumed = func(old *plan.Plan) error {
-			if old.Name == p.Name {
+		f.resumed = func(old results.Manifest) error {
+			if old.Plan.Name == p.Name {
 				return nil
 			}
-			return fmt.Errorf("--resume %s: it is a run of %s, not of playbook %s", f.resume, old.Name, b.Name)
+			return fmt.Errorf("--resume %s: it is a run of %s, not of playbook %s", f.resume, old.Plan.Name, b.Name)
 		}
 		return f.continueRun(c, &knobs{}, nil)
 	}

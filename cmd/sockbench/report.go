@@ -74,7 +74,7 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 
 // input is what the formats show of a run.
 func input(m results.Manifest, records []results.Record, dir string) (report.Input, error) {
-	a, err := answer(m.Plan, records, dir)
+	a, err := answer(m, records, dir)
 	return report.Input{Manifest: m, Records: records, Answer: a}, err
 }
 

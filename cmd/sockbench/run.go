@@ -32,17 +32,19 @@ type runFlags struct {
 	dryRun, quiet bool
 	output        choice
 	exports       exportFlag
+	check         *results.Checking // nil: it is no check
+	gate          gateFlags
 
-	// What a playbook does otherwise.
-	again   string                 // the command that goes on with a folder
-	resumed func(*plan.Plan) error // whether a folder's plan is the right one
+	// What a playbook or a check does otherwise.
+	again   string                       // the command that goes on with a folder
+	resumed func(results.Manifest) error // whether a folder is the right one
 	show    func(w io.Writer, format string, in report.Input) error
 }
 
 func runCommand() *cobra.Command {
 	var k knobs
 	f := runFlags{output: choice{level: "table", of: report.Names()},
-		again: "sockbench run", resumed: func(*plan.Plan) error { return nil }, show: show}
+		again: "sockbench run", resumed: func(results.Manifest) error { return nil }, show: show}
 	c := &cobra.Command{
 		Use:   "run [PLAN.yaml]",
 		Short: "Run a matrix of trials, show what each cell did, and say which level helped",
@@ -137,13 +139,17 @@ func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 	}
 	v := thisVersion()
 	manifest := results.Manifest{Versions: map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go},
-		Plan: p, Until: unit.Share(f.until), Machine: fingerprint, Started: time.Now().UTC()}
+		Plan: p, Until: unit.Share(f.until), Check: f.check, Machine: fingerprint, Started: time.Now().UTC()}
 	log, err := results.Create(dir, manifest)
 	if err != nil {
 		return broken(err)
 	}
 	if !f.quiet {
-		if err := paragraphs(c.ErrOrStderr(), f.foretell(p)); err != nil {
+		says := f.foretell(p)
+		if f.check != nil {
+			says = foretellCheck(p)
+		}
+		if err := paragraphs(c.ErrOrStderr(), says); err != nil {
 			return broken(errors.Join(err, log.Close()))
 		}
 	}
@@ -166,7 +172,7 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	if err != nil {
 		return err
 	}
-	if err := f.resumed(done.Manifest.Plan); err != nil {
+	if err := cmp.Or(f.resumed(done.Manifest), rebuilt(f.resume, done.Manifest)); err != nil {
 		return errors.Join(err, broken(log.Close()))
 	}
 	for _, damaged := range done.Damaged {
@@ -209,7 +215,10 @@ func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log,
 		return nil
 	}
 	strategy := tuner.Matrix(p)
-	if f.until > 0 {
+	switch {
+	case m.Check != nil:
+		strategy = tuner.Check(p)
+	case f.until > 0:
 		strategy = tuner.Until(p, float64(f.until))
 	}
 	strategy = tuner.Telling(strategy, func(why string) {
@@ -237,10 +246,13 @@ func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log,
 	if f.output.level == "table" {
 		fmt.Fprintf(c.ErrOrStderr(), "%d trials in %s\n", len(records), dir)
 	}
-	if err == nil {
-		err = broken(withoutResult(p, records))
+	switch {
+	case err != nil:
+		return err
+	case m.Check != nil:
+		return f.gate.end(c.ErrOrStderr(), in)
 	}
-	return err
+	return broken(withoutResult(p, records))
 }
 
 // outcome is a trial in a word, for the progress.
@@ -258,17 +270,27 @@ func outcome(r *results.Record) string {
 	return strings.Join(parts, " ")
 }
 
-func answer(p *plan.Plan, records []results.Record, dir string) (a results.Answer, err error) {
+func answer(m results.Manifest, records []results.Record, dir string) (a results.Answer, err error) {
+	p := m.Plan
 	cells, err := results.Summarize(p.Cells(), records)
 	if err != nil {
 		return a, broken(err)
 	}
-	a = results.Answer{Verdict: "done", Findings: results.Findings(p, records), Cells: cells, Sessions: results.Sessions(records), Run: dir}
+	a = results.Answer{Verdict: "done", Cells: cells, Sessions: results.Sessions(records), Run: dir}
+	if m.Check != nil {
+		now := results.JudgeCheck(p, records)
+		a.Verdict, a.Headline, a.Findings = string(now.Verdict), now.Headline, now.Findings
+	} else {
+		a.Findings = results.Findings(p, records)
+	}
 	for i, f := range a.Findings {
 		a.Findings[i].Why = explain.Why(f, records)
 	}
+	if m.Check != nil && len(a.Findings) > 0 && a.Findings[0].Why != "" {
+		a.Headline += ". Moved: " + a.Findings[0].Why
+	}
 	a.Because = explain.Top(explain.Cells(p, records, nil))
-	if len(a.Findings) == 0 {
+	if len(a.Findings) == 0 && m.Check == nil {
 		a.Nothing = results.Precision(p, records)
 	}
 	return a, nil

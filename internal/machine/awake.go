@@ -37,17 +37,13 @@ func Awake(in io.Reader, out io.Writer) error {
 	}
 	runtime.GOMAXPROCS(len(cpus) + 1)
 	loops := make([]loop, len(cpus))
-	ready := make(chan started, len(cpus))
+	ready := make(chan error, len(cpus))
 	for i, cpu := range cpus {
 		go loops[i].run(cpu, ready)
 	}
 	for range cpus {
-		s := <-ready
-		if s.err == nil { // from here: a thread of that class could wait for seconds before it says so, on a busy machine
-			s.err = unix.SchedSetAttr(s.tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
-		}
-		if s.err != nil {
-			return s.err
+		if err := <-ready; err != nil {
+			return err
 		}
 	}
 	answers := json.NewEncoder(out)
@@ -87,18 +83,15 @@ type loop struct {
 
 type pause struct{ from, to int64 }
 
-// started is the thread of a loop.
-type started struct {
-	tid int
-	err error
-}
-
-func (l *loop) run(cpu int, ready chan<- started) {
+func (l *loop) run(cpu int, ready chan<- error) {
 	runtime.LockOSThread()
 	var set unix.CPUSet
 	set.Set(cpu)
 	err := unix.SchedSetaffinity(0, &set)
-	if ready <- (started{unix.Gettid(), err}); err != nil {
+	if err == nil {
+		err = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+	}
+	if ready <- err; err != nil {
 		return
 	}
 	turns := switches()

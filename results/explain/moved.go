@@ -24,8 +24,9 @@ func (s Shift) String() string {
 }
 
 const (
-	shiftTimes = 1.2 // at least: by which evidence has to differ in a pair
-	shiftPairs = .75 // of the pairs, at least, that differ by it in the same direction
+	shiftTimes = 1.2  // at least: by which evidence has to differ in a pair, …
+	shiftLeast = 1.02 // … or, where it is the reason of a small effect
+	shiftPairs = .75  // of the pairs, at least, that differ by it in the same direction
 )
 
 // evidence is what may move. A difference below least is nobody's reason.
@@ -92,7 +93,10 @@ func limited(side sideOf, by string) func(*results.Record) float64 {
 }
 
 // Moved is the evidence that moved from one cell's trials to another's, of which those with the same index are a pair.
-func Moved(from, to []*results.Record) (shifts []Shift) {
+func Moved(from, to []*results.Record) (shifts []Shift) { return moved(from, to, shiftTimes) }
+
+// moved takes by how much evidence has to differ.
+func moved(from, to []*results.Record, times float64) (shifts []Shift) {
 	for _, e := range evidence {
 		var x, y []float64
 		rose, fell := 0, 0
@@ -104,9 +108,9 @@ func Moved(from, to []*results.Record) (shifts []Shift) {
 			x, y = append(x, a), append(y, b)
 			switch {
 			case math.Abs(b-a) < e.least:
-			case b >= a*shiftTimes:
+			case b >= a*times:
 				rose++
-			case a >= b*shiftTimes:
+			case a >= b*times:
 				fell++
 			}
 		}
@@ -119,11 +123,16 @@ func Moved(from, to []*results.Record) (shifts []Shift) {
 	return shifts
 }
 
-// Why is the evidence that moved from the worse side of a finding to the better one, in words; "": none did.
+// Why is the evidence that moved from Cells[1] of a finding, which is the worse or the old side, to Cells[0], in words;
+// "": none did. What moved half as much as the metric may be the reason of a small effect.
 func Why(f results.Finding, records []results.Record) string {
 	from, to := pairs(f, records)
 	var words []string
-	for _, s := range Moved(from, to) {
+	times := shiftTimes
+	if e := f.Effect.Ratio; e > 0 {
+		times = min(times, 1+(max(e, 1/e)-1)/2)
+	}
+	for _, s := range moved(from, to, max(times, shiftLeast)) {
 		words = append(words, s.String())
 	}
 	return strings.Join(words, "; ")

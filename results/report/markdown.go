@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -39,7 +40,8 @@ func comment(in Input, rows int) (string, error) {
 	t, doubts := table(p, a.Cells, term.Screen{})
 	t = pictured(t)
 	var out strings.Builder
-	fmt.Fprintf(&out, "**sockbench %s: %s** (%s, %s)\n\n", oneLine(p.Name), a.Verdict, term.Count(len(a.Cells), "cell"), trials(a))
+	title := cmp.Or(a.Headline, fmt.Sprintf("sockbench %s: %s", p.Name, a.Verdict))
+	fmt.Fprintf(&out, "**%s** (%s, %s)\n\n", oneLine(title), term.Count(len(a.Cells), "cell"), trials(a))
 	if found := bounded(claims(a, ". ")); found != nil {
 		fmt.Fprintf(&out, "**%s**\n\n%s\n\n", findingsHeading(a), strings.Join(found, "\n"))
 	}

@@ -14,6 +14,11 @@ import (
 func text(w io.Writer, in Input) error {
 	p, a, screen := in.Manifest.Plan, &in.Answer, in.Screen
 	t, doubts := table(p, a.Cells, screen)
+	if a.Headline != "" {
+		if _, err := io.WriteString(w, strings.Join(term.Wrap(a.Headline, screen.Width, ""), "\n")+"\n\n"); err != nil {
+			return err
+		}
+	}
 	if err := blankRepeats(p, t).Show(w, screen); err != nil {
 		return err
 	}
@@ -29,6 +34,9 @@ const meansHeading = "Where the time goes, in the mean"
 
 // claims are the findings as numbered sentences, or why there are none.
 func claims(a *results.Answer, after string) (lines []string) {
+	if a.Headline != "" && len(a.Findings) == 1 {
+		return nil // it says the same
+	}
 	for i, f := range a.Findings {
 		line := strconv.Itoa(i+1) + after + f.Claim
 		if f.Why != "" {

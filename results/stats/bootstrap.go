@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -27,10 +26,10 @@ const (
 // draws of as many of the trials, with repetition (Davison and Hinkley 1997, 3.8: whole clusters are drawn, never
 // requests). Of 10 trials whose times scatter by 20 %, limits of 95 % hold the true percentile about 9 times in 10.
 // Beyond 256 trials neighbours are drawn together. The same trials and seed give the same limits. nil: fewer than
-// FewestTrials trials that counted anything.
+// FewestTrials trials that counted anything, or histograms that are not alike in range and precision.
 func Bootstrap(trials []*hdr.Histogram, ps []float64, level float64, seed uint64) []Limits {
 	trials = slices.DeleteFunc(slices.Clone(trials), func(h *hdr.Histogram) bool { return h.TotalCount() == 0 })
-	if len(trials) < FewestTrials {
+	if len(trials) < FewestTrials || !alike(trials) {
 		return nil
 	}
 	c := newClusters(trials)
@@ -49,7 +48,7 @@ func Bootstrap(trials []*hdr.Histogram, ps []float64, level float64, seed uint64
 			drawn[i] = append(drawn[i], c.values[at])
 		}
 	}
-	var out []Limits
+	out := []Limits{}
 	outside := int((1-level)/2*(resamples+1)) - 1
 	for _, values := range drawn {
 		slices.Sort(values)
@@ -65,31 +64,30 @@ type clusters struct {
 	counts []int64 // at bucket · n + cluster: how many of its values lie in that bucket or below it
 }
 
+// newClusters is of trials that are alike.
 func newClusters(trials []*hdr.Histogram) clusters {
 	size := (len(trials) + mostClusters - 1) / mostClusters
 	c := clusters{n: (len(trials) + size - 1) / size}
-	all := map[int64]int64{}
-	bars := make([][]hdr.Bar, c.n)
+	var whole []int64
+	own := make([][]int64, c.n)
 	for i, h := range trials {
-		bs := occupied(h)
-		bars[i/size] = append(bars[i/size], bs...)
-		for _, b := range bs {
-			all[b.To] += b.Count
+		counts := h.Export().Counts
+		whole, own[i/size] = plus(whole, counts), plus(own[i/size], counts)
+	}
+	all := trials[0].Export()
+	all.Counts = whole
+	for at, bucket := range hdr.Import(all).Distribution() {
+		if bucket.Count == 0 {
+			continue
 		}
-	}
-	c.values, _ = cumulate(all)
-	place := map[int64]int{}
-	for i, v := range c.values {
-		place[v] = i
-	}
-	c.counts = make([]int64, c.n*len(c.values))
-	for i, bs := range bars {
-		for _, b := range bs {
-			c.counts[place[b.To]*c.n+i] += b.Count
+		c.values = append(c.values, bucket.To)
+		for i := range own {
+			below := int64(0)
+			if len(c.counts) >= c.n {
+				below = c.counts[len(c.counts)-c.n]
+			}
+			c.counts = append(c.counts, below+own[i][at])
 		}
-	}
-	for i := c.n; i < len(c.counts); i++ {
-		c.counts[i] += c.counts[i-c.n]
 	}
 	return c
 }
@@ -102,27 +100,24 @@ func (c clusters) upTo(b int, times []int64) (n int64) {
 	return n
 }
 
-// occupied are the buckets that hold anything, ascending.
-func occupied(h *hdr.Histogram) []hdr.Bar {
-	return slices.DeleteFunc(h.Distribution(), func(b hdr.Bar) bool { return b.Count == 0 })
+// alike says whether the histograms have the same buckets.
+func alike(hists []*hdr.Histogram) bool {
+	return !slices.ContainsFunc(hists, func(h *hdr.Histogram) bool {
+		return h.LowestTrackableValue() != hists[0].LowestTrackableValue() || h.HighestTrackableValue() != hists[0].HighestTrackableValue() ||
+			h.SignificantFigures() != hists[0].SignificantFigures()
+	})
 }
 
-// cumulate are the buckets of counts, ascending, and how many values lie in each or below it.
-func cumulate(counts map[int64]int64) (buckets, upTo []int64) {
-	buckets = slices.Sorted(maps.Keys(counts))
-	n := int64(0)
-	for _, b := range buckets {
-		n += counts[b]
-		upTo = append(upTo, n)
+// plus adds counts to sum, which is nil at first.
+func plus(sum, counts []int64) []int64 {
+	if sum == nil {
+		return slices.Clone(counts)
 	}
-	return buckets, upTo
+	for i, n := range counts {
+		sum[i] += n
+	}
+	return sum
 }
 
 // rank is the place, from 1, of the percentile p among n ordered values: HdrHistogram's.
 func rank(p float64, n int64) int64 { return max(1, min(n, int64(p*float64(n)+.5))) }
-
-// place is the bucket of the percentile p in cumulated counts.
-func place(upTo []int64, p float64) int {
-	at, _ := slices.BinarySearch(upTo, rank(p, upTo[len(upTo)-1]))
-	return at
-}

@@ -41,6 +41,9 @@ func merged(t *testing.T, hists []*hdr.Histogram) *hdr.Histogram {
 
 // The limits are what drawing and merging the histograms themselves would give.
 func TestBootstrapIsThatOfMergedHistograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of arithmetic")
+	}
 	r := rand.New(rand.NewPCG(21, 0))
 	hists := levels(r, 12, 200, .3)
 	ps := []float64{.5, .99}
@@ -81,6 +84,16 @@ func TestBootstrapTakesTenTrials(t *testing.T) {
 	if got := Bootstrap(append(hists, levels(r, 1, 50, .1)...), []float64{.5}, .95, 1); len(got) != 1 {
 		t.Errorf("ten trials: %+v", got)
 	}
+	if got := Bootstrap(append(slices.Clone(hists), hdr.New(1, Longest, Digits)), []float64{.5}, .95, 1); got != nil {
+		t.Errorf("nine trials and an empty one that is not like them have limits %+v", got)
+	}
+	other := hdr.New(1, Longest, Digits)
+	if err := other.RecordValue(5); err != nil {
+		t.Fatal(err)
+	}
+	if got := Bootstrap(append(slices.Clone(hists), other), []float64{.5}, .95, 1); got != nil {
+		t.Errorf("histograms that are not alike have limits %+v", got)
+	}
 	same := slices.Repeat(hists[:1], 10)
 	v := float64(hists[0].ValueAtQuantile(50))
 	if got := Bootstrap(same, []float64{.5}, .95, 1); got[0] != (Limits{v, v, .95}) {
@@ -106,6 +119,9 @@ func TestBootstrapOfManyTrials(t *testing.T) {
 // How often the limits hold the percentile of all trials there could be, where requests alone would say they are far
 // narrower.
 func TestBootstrapCovers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some seconds of arithmetic")
+	}
 	r := rand.New(rand.NewPCG(24, 0))
 	many := merged(t, levels(r, 4000, 300, .2))
 	ps := []float64{.5, .99}

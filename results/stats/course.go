@@ -19,7 +19,8 @@ const (
 
 // WarmUp is how many intervals from the beginning on differ from the rest of their trials, and how: the logarithm of the
 // first intervals over the rest, median over the trials (Welch 1983; medians stand for means, as trials have outliers).
-// logs are the logarithms of a metric, by trial, by interval: the trials of one of so many groups that are looked at.
+// logs are the logarithms of a metric, by trial, by interval: the trials of one of so many groups that are looked at. Of 20
+// trials without a warm-up it names some interval in about 4 sessions of 100.
 func WarmUp(logs [][]float64, groups int) (intervals int, curve []float64) {
 	off := make([][]float64, Opening)
 	for _, x := range logs {

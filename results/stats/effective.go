@@ -18,36 +18,33 @@ type Effective struct {
 // fewestBlocks is how many blocks a design effect takes at least. Of four it is still off by a factor of 2 or so.
 const fewestBlocks = 4
 
-// NewEffective is of n requests whose times in each of a trial's blocks (intervals of 100 ms) are known. Other requests
-// than theirs, which timed out for instance, count as if they were as dependent.
+// NewEffective is of n requests whose times in each of a trial's blocks (intervals of 100 ms) are known, in histograms that
+// are alike. Other requests than theirs, which timed out for instance, count as if they were as dependent.
 func NewEffective(n int64, blocks []*hdr.Histogram) (e Effective) {
-	whole := map[int64]int64{} // by bucket
-	var bars [][]hdr.Bar
-	var counts []int64
+	var inBlock [][]int64 // by bucket
+	var whole, counts []int64
 	for _, h := range blocks {
-		bars, counts = append(bars, occupied(h)), append(counts, h.TotalCount())
-		for _, b := range bars[len(bars)-1] {
-			whole[b.To] += b.Count
-		}
+		c := h.Export().Counts
+		inBlock, whole, counts = append(inBlock, c), plus(whole, c), append(counts, h.TotalCount())
 	}
-	buckets, upTo := cumulate(whole)
-	if len(blocks) < fewestBlocks || len(buckets) == 0 {
+	all := sum(counts)
+	if len(blocks) < fewestBlocks || all == 0 {
 		return e
 	}
-	for _, at := range []struct {
+	for _, q := range []struct {
 		p  float64
 		to *int64
 	}{{.5, &e.P50}, {.9, &e.P90}, {.99, &e.P99}, {.999, &e.P999}} {
-		value := buckets[place(upTo, at.p)]
-		above := make([]int64, len(blocks))
-		for j, bs := range bars {
-			for _, b := range bs {
-				if b.To > value {
-					above[j] += b.Count
-				}
-			}
+		at, upTo := 0, whole[0]
+		for upTo < rank(q.p, all) {
+			at++
+			upTo += whole[at]
 		}
-		*at.to = max(1, int64(math.Round(float64(n)/max(1, DesignEffect(counts, above)))))
+		above := make([]int64, len(blocks))
+		for j, c := range inBlock {
+			above[j] = sum(c[at+1:])
+		}
+		*q.to = max(1, int64(math.Round(float64(n)/max(1, DesignEffect(counts, above)))))
 	}
 	return e
 }
@@ -56,34 +53,38 @@ func NewEffective(n int64, blocks []*hdr.Histogram) (e Effective) {
 // are so in each block. It is that of a ratio of the blocks' sums, over the binomial one (Kish 1965, ch. 8; Cochran 1977,
 // ch. 6). The share itself stands for 1 − p, which it is but for the width of a bucket. 1, where all or none are above.
 func DesignEffect(counts, above []int64) float64 {
-	n, m := 0.0, 0.0
-	for j := range counts {
-		n, m = n+float64(counts[j]), m+float64(above[j])
-	}
+	n, m := float64(sum(counts)), float64(sum(above))
 	if m == 0 || m == n {
 		return 1
 	}
-	k, share, sum := float64(len(counts)), m/n, 0.0
+	k, share, squares := float64(len(counts)), m/n, 0.0
 	for j := range counts {
 		r := float64(above[j]) - share*float64(counts[j])
-		sum += r * r
+		squares += r * r
 	}
-	return k / (k - 1) * sum / (n * share * (1 - share))
+	return k / (k - 1) * squares / (n * share * (1 - share))
 }
 
 // Together is of the requests of several trials; where one trial's is not known, theirs is not.
-func Together(trials []Effective) (sum Effective) {
+func Together(trials []Effective) (all Effective) {
 	for _, at := range []func(*Effective) *int64{
 		func(e *Effective) *int64 { return &e.P50 }, func(e *Effective) *int64 { return &e.P90 },
 		func(e *Effective) *int64 { return &e.P99 }, func(e *Effective) *int64 { return &e.P999 },
 	} {
 		for i := range trials {
 			v := *at(&trials[i])
-			if *at(&sum) += v; v == 0 {
-				*at(&sum) = 0
+			if *at(&all) += v; v == 0 {
+				*at(&all) = 0
 				break
 			}
 		}
 	}
-	return sum
+	return all
+}
+
+func sum(counts []int64) (n int64) {
+	for _, v := range counts {
+		n += v
+	}
+	return n
 }
