@@ -1,4 +1,4 @@
-.PHONY: build test race lint ci bench clean
+.PHONY: build test race lint ci report-assets bench clean
 
 build: ## the program, in this folder
 	go build -o sockbench ./cmd/sockbench
@@ -17,6 +17,10 @@ lint:
 
 ci: ## all that continuous integration does
 	.ci/run
+
+report-assets: ## the script in the HTML report, from results/report/page: takes npm
+	npm ci --prefix results/report/page
+	cd results/report/page && npm run build
 
 bench: ## the table of benchmarks/README.md, measured anew: about forty minutes on a quiet machine
 	cd benchmarks && go run . -update

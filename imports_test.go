@@ -24,11 +24,13 @@ var rooms = map[string]string{
 	"playbook":      "plan results results/stats tuner",
 	"verify":        "unit loadgen plan results lab",
 	"doctor":        "unit loadgen netpath plan results results/stats lab",
-	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report lab tuner playbook verify doctor",
+	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report results/compare lab tuner playbook verify doctor",
 
-	"results/explain":    "unit sockopt wire results/stats netpath targets loadgen plan results",
-	"results/report":     "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
-	"targets/targettest": "unit sockopt wire targets",
+	"results/explain":     "unit sockopt wire results/stats netpath targets loadgen plan results",
+	"results/compare":     "results/stats plan results results/explain",
+	"results/resultstest": "unit sockopt results/stats loadgen plan results",
+	"results/report":      "unit sockopt wire results/stats netpath targets loadgen plan results results/explain",
+	"targets/targettest":  "unit sockopt wire targets",
 
 	"results/stats/statstest": "results/stats",
 }

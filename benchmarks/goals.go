@@ -79,6 +79,14 @@ var goals = []goal{
 		{"a trial beyond warm-up and duration", atMost(150e6), nanoseconds},
 		{"what a path adds to that", atMost(50e6), nanoseconds},
 	}, trialCost},
+	{"P9", []claim{
+		{"10,000 trials in 1,000 cells: compare", atMost(2e9), nanoseconds},
+		{"the memory that takes", atMost(500e6), megabytes},
+		{"report, on a terminal", atMost(2e9), nanoseconds},
+		{"the memory that takes", atMost(500e6), megabytes},
+		{"report -o html", atMost(5e9), nanoseconds},
+		{"the memory that takes", atMost(500e6), megabytes},
+	}, reading},
 	{"P10", []claim{{"mallocs in 1 s of a live closed loop, 64 connections", below(100), plain}}, mallocs},
 	{"P11", []claim{
 		{"robust spread of ln p99 between trials at Poisson 10,000/s, 50 connections, target epoll, root, real time", atMost(.12), share},

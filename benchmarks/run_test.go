@@ -27,7 +27,7 @@ func TestRecords(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	for args, want := range map[string]string{
-		"-only P9":            `no goal "P9" is measured here`,
+		"-only P99":           `no goal "P99" is measured here`,
 		"-pairs 0":            "usage:",
 		"-only P1,P4 P5":      "usage:",
 		"-only P1,nothing,P3": `no goal "nothing"`,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -41,7 +42,10 @@ func (r row) cells() []string {
 		limit = r.limit.sign + " " + r.format(r.limit.value)
 	}
 	if r.got.n > 0 {
-		got, interval = "**"+r.format(r.got.value)+"**", r.format(r.got.low)+" – "+r.format(r.got.high)
+		got = "**" + r.format(r.got.value) + "**"
+		if !math.IsInf(r.got.low, 0) && !math.IsInf(r.got.high, 0) { // else n allows none
+			interval = r.format(r.got.low) + " – " + r.format(r.got.high)
+		}
 		foreign = fmt.Sprintf("%.0f %%", r.foreign*100)
 	}
 	return []string{limit, got, interval, strconv.Itoa(r.got.n), r.met(), foreign}

@@ -29,18 +29,18 @@ func (r *Report) Sum() string {
 		term.Count(count[results.Warn], "warning"), term.Count(count[results.Fail], "failure"), r.Seconds)
 }
 
-// Text writes the report for a terminal of that many columns; 0: as wide as it takes. Of what is fine it leaves out what
-// it would disturb.
-func (r *Report) Text(w io.Writer, width int) error {
+// Show writes the report for a screen. Of what is fine it leaves out what it would disturb.
+func (r *Report) Show(w io.Writer, screen term.Screen) error {
 	const indent = "        "
 	var b strings.Builder
 	paragraph := func(text string) {
-		for _, l := range term.Wrap(text, width-len(indent), "") { // a terminal narrower than that has no limit
+		for _, l := range term.Wrap(text, screen.Width-len(indent), "") { // a terminal narrower than that has no limit
 			b.WriteString(indent + l + "\n")
 		}
 	}
 	for _, l := range r.Lines {
-		fmt.Fprintf(&b, "%-6s  %s\n", l.Verdict, l.Looked)
+		verdict := string(l.Verdict)
+		fmt.Fprintf(&b, "%s  %s\n", screen.As(verdict, fmt.Sprintf("%-6s", verdict)), l.Looked)
 		paragraph(l.Measured)
 		if l.Verdict != results.OK {
 			paragraph("disturbs: " + l.Disturbs)

@@ -19,7 +19,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("%s: %s", r.Verdict, r.Sum())
 	}
 	var wide, narrow, table strings.Builder
-	for _, err := range []error{r.Text(&wide, 0), r.Text(&narrow, 52), r.Markdown(&table)} {
+	for _, err := range []error{r.Show(&wide, term.Screen{}), r.Show(&narrow, term.Screen{Width: 52}), r.Markdown(&table)} {
 		if err != nil {
 			t.Error(err)
 		}

@@ -140,7 +140,7 @@ func TestPortsRunOutOnTheWay(t *testing.T) {
 	setLocalPorts(t, "40000 40079")
 	s := spec()
 	s.Workload, s.Rate, s.Connections, s.Duration = "crr", 2000, 8, 500e6
-	r, _ := drive(t, s, Place{To: to}, time.Second)
+	r, _ := drive(t, s, Place{To: to}, time.Minute)
 	if r.Completed != 1000 || len(r.Errors) > 0 {
 		t.Errorf("completed %d of %d requests over connections of their own with 80 ports, errors %v", r.Completed, r.Offered, r.Errors)
 	}

@@ -29,6 +29,7 @@ func TestExamples(t *testing.T) {
 		"python/reuseport":          {12, 12 * 6 * 700 * time.Millisecond, "workers=4 connections=32 variant=prefork"},
 		"redis/get":                 {8, 8 * 6 * 700 * time.Millisecond, "connections=16 pipeline=16 variant=epoll"},
 		"nginx/http":                {8, 8 * 6 * 700 * time.Millisecond, "workload=crr connections=64 variant=epoll"},
+		"nginx/nodelay":             {2, 2 * 6 * 600 * time.Millisecond, "variant=new"},
 		"nginx/stream":              {12, 12 * 6 * 700 * time.Millisecond, "connections=16 request=16KiB variant=nginx"},
 	}
 	found := 0

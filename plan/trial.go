@@ -27,14 +27,15 @@ func (p *Plan) Block(n, attempt int) []Trial {
 	seed := random("seed", p.Seed, n, 0).Uint64() >> 11
 	trials := make([]Trial, len(order))
 	for i, cell := range order {
-		trials[i] = Trial{ID: p.id(n, cell), Block: n, Order: i, Attempt: attempt, Seed: seed,
+		trials[i] = Trial{ID: ID(p.digest, n, p.cells[cell]), Block: n, Order: i, Attempt: attempt, Seed: seed,
 			Cell: maps.Clone(p.cells[cell]), Spec: p.specs[cell]}
 	}
 	return trials
 }
 
-func (p *Plan) id(block, cell int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", p.digest, block, p.cells[cell]))
+// ID is that of a trial of the plan with this digest.
+func ID(digest string, block int, cell Cell) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", digest, block, cell))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -14,6 +14,7 @@ type Answer struct {
 	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
+	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
 	Sessions []Session
 	Run      string   // the run folder
 	Because  []string // the first diagnosis of each cell, where there is one; only people see it

@@ -47,8 +47,9 @@ var worth = math.Log(1.05)
 // where two factors interact, one of them at each level of the other. It states what exact signed-rank tests show after
 // Holm's correction for all comparisons that could have shown anything, strongest first, one per factor.
 // A finding says what holds for these records' machine and load, in whatever order they come.
-func Findings(p *plan.Plan, records []Record) []Finding {
-	s := newStudy(p, records)
+func Findings(p *plan.Plan, records []Record) []Finding { return newStudy(p, records).findings() }
+
+func (s *study) findings() []Finding {
 	var stated []*effect
 	all := s.candidates()
 	for _, e := range all {

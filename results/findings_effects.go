@@ -15,7 +15,7 @@ type comparison struct {
 	x, y   plan.Level
 	by     string     // the other factor; "": over all cells
 	at     plan.Level // its level
-	pairs  [][2]int   // cells that differ in nothing but the factor: indices of the plan's cells, x's first
+	twins  [][2]int   // cells that differ in nothing but the factor: indices of the plan's cells, x's first
 	place  int        // in the order of the plan
 }
 
@@ -43,7 +43,7 @@ func comparisons(p *plan.Plan) (all []*comparison) {
 					a, hasA := twins[rest][x]
 					b, hasB := twins[rest][y]
 					if hasA && hasB {
-						whole.pairs = append(whole.pairs, [2]int{a, b})
+						whole.twins = append(whole.twins, [2]int{a, b})
 					}
 				}
 				all = append(append(all, whole), whole.conditional(p.Factors, cells)...)
@@ -63,9 +63,9 @@ func (c *comparison) conditional(factors []plan.Factor, cells []plan.Cell) (all 
 		}
 		for _, level := range f.Levels {
 			part := &comparison{factor: c.factor, x: c.x, y: c.y, by: f.Knob, at: level}
-			for _, pair := range c.pairs {
+			for _, pair := range c.twins {
 				if cells[pair[0]][f.Knob] == level {
-					part.pairs = append(part.pairs, pair)
+					part.twins = append(part.twins, pair)
 				}
 			}
 			all = append(all, part)
@@ -78,10 +78,10 @@ func (c *comparison) conditional(factors []plan.Factor, cells []plan.Cell) (all 
 type effect struct {
 	*comparison
 	metric Metric
+	column int       // of the metric in compared
 	rank   int       // of the metric, for this factor; 0 matters most
+	pairs  int       // of trials, that count
 	d      []float64 // ln(x's value / y's), by pair; of many pairs, means of as many each
-	x, y   []float64 // their values, by pair
-	cells  [][2]int  // of each pair
 	bound  bool      // some worse value is only a lower bound, and the effect too
 
 	shown    bool
@@ -105,7 +105,7 @@ var models = []string{"target", "via", "workers", "listener"}
 // study is all effects of a run.
 type study struct {
 	plan    *plan.Plan
-	blocks  int // that have a trial
+	facts   [][]fact // of each block that has a trial, by cell
 	effects []*effect
 	least   float64 // the p-value that one effect has to reach, when all are corrected for
 	capable int     // effects that can
@@ -119,22 +119,30 @@ const mostPairs = 128
 
 func newStudy(p *plan.Plan, records []Record) *study {
 	s := &study{plan: p, conditional: map[kin][]*effect{}, ranks: map[int]stats.SignedRank{}}
-	blocks := byBlock(p, records)
-	s.blocks = len(blocks)
+	var metrics []Metric
+	for _, name := range compared {
+		m, _ := FindMetric(name) // all of them are in All
+		metrics = append(metrics, m)
+	}
+	s.gather(records, metrics)
+	var all []*effect
 	for _, c := range comparisons(p) {
-		for rank, name := range compared {
-			if m, ok := FindMetric(name); ok {
-				e := &effect{comparison: c, metric: m, rank: rank}
-				if slices.Contains(models, c.factor.Knob) && name == "server_cpu_per_request" {
-					e.rank = -1
-				}
-				if e.measure(blocks) {
-					s.effects = append(s.effects, e)
-					if e.by != "" {
-						s.conditional[e.kin(e.by)] = append(s.conditional[e.kin(e.by)], e)
-					}
-				}
+		for i, m := range metrics {
+			e := &effect{comparison: c, metric: m, column: i, rank: i}
+			if slices.Contains(models, c.factor.Knob) && m.Name == "server_cpu_per_request" {
+				e.rank = -1
 			}
+			all = append(all, e)
+		}
+	}
+	OnAllCPUs(len(all), func(i int) { s.measure(all[i]) })
+	for _, e := range all {
+		if len(e.d) == 0 {
+			continue
+		}
+		s.effects = append(s.effects, e)
+		if e.by != "" {
+			s.conditional[e.kin(e.by)] = append(s.conditional[e.kin(e.by)], e)
 		}
 	}
 	s.test()
@@ -160,100 +168,54 @@ func byBlock(p *plan.Plan, records []Record) map[int][]*Record {
 	return blocks
 }
 
-// measure takes the pairs in, and says whether there are any. Which pairs it leaves out never depends on which side is
-// which: otherwise the choice would be an effect.
-func (e *effect) measure(blocks map[int][]*Record) bool {
+// gather finds the facts of the trials that count.
+func (s *study) gather(records []Record, metrics []Metric) {
+	blocks := byBlock(s.plan, records)
 	for _, b := range slices.Sorted(maps.Keys(blocks)) {
-		for _, pair := range e.pairs {
-			x, y := blocks[b][pair[0]], blocks[b][pair[1]]
-			if x == nil || y == nil || x.Metrics == nil || y.Metrics == nil || !comparable(e, x, y) {
+		facts := make([]fact, len(blocks[b]))
+		for i, r := range blocks[b] {
+			if r != nil && r.Metrics != nil {
+				facts[i] = factOf(r, metrics)
+			}
+		}
+		s.facts = append(s.facts, facts)
+	}
+}
+
+// measure takes e's pairs in, if there are any.
+func (s *study) measure(e *effect) {
+	var d []float64
+	if s.pairs(e, func(_ [2]int, x, y float64) { d = append(d, math.Log(x/y)) }) {
+		e.pairs, e.d = len(d), stats.Means(d, mostPairs)
+	}
+}
+
+// pairs yields e's pairs of trials: their cells, and their values. Which pairs it leaves out never depends on which side is
+// which: otherwise the choice would be an effect. false: some trial has no value.
+func (s *study) pairs(e *effect, take func(cells [2]int, x, y float64)) bool {
+	for _, block := range s.facts {
+		for _, cells := range e.twins {
+			x, y := &block[cells[0]], &block[cells[1]]
+			if x.record == nil || y.record == nil || !x.comparable(y, e.metric.Name, e.factor.Knob) {
 				continue
 			}
-			v, ok := e.metric.Get(x)
-			w, also := e.metric.Get(y)
-			if !ok || !also {
+			v, w := x.values[e.column], y.values[e.column]
+			if math.IsNaN(v) || math.IsNaN(w) {
 				return false // the rest would be a choice of cells
 			}
-			if v <= 0 || w <= 0 {
-				continue
+			if use, bound := decided(v, w, x.bounds[e.column], y.bounds[e.column]); use {
+				e.bound = e.bound || bound
+				take(cells, v, w)
 			}
-			if bound := e.metric.Censored; bound != nil && (bound(x) || bound(y)) {
-				if less := v < w; v == w || less && bound(x) || !less && bound(y) {
-					continue // it may be either way
-				}
-				e.bound = true
-			}
-			e.x, e.y, e.d, e.cells = append(e.x, v), append(e.y, w), append(e.d, math.Log(v/w)), append(e.cells, pair)
 		}
 	}
-	e.d = means(e.d)
-	return len(e.d) > 0
+	return true
 }
 
-// means are of as many neighbours each as bring their number down to mostPairs.
-func means(d []float64) []float64 {
-	size := (len(d) + mostPairs - 1) / mostPairs
-	if size < 2 {
-		return d
-	}
-	var out []float64
-	for group := range slices.Chunk(d, size) {
-		sum := 0.0
-		for _, v := range group {
-			sum += v
-		}
-		out = append(out, sum/float64(len(group)))
-	}
-	return out
-}
-
-const (
-	fewErrors   = 0.01 // of the requests, so that percentiles are of about all of them
-	sameStarved = 0.10 // of the connections: sides may differ by so much in how many they never served
-)
-
-// ofRegime are the knobs that a regime is made of: between their levels it differs by design.
-var ofRegime = []string{"cpus", "keep_awake", "real_time"}
-
-// comparable says whether the difference of two records is the factor's.
-func comparable(e *effect, x, y *Record) bool {
-	if x.Metrics.Machine.Regime != y.Metrics.Machine.Regime && !slices.Contains(ofRegime, e.factor.Knob) || math.Abs(starved(x)-starved(y)) > sameStarved {
-		return false
-	}
-	if e.metric.Name == "throughput" && (open(x) || open(y)) {
-		return false // it is what was offered
-	}
-	if e.metric.Name != "server_cpu_per_request" && slices.Contains(models, e.factor.Knob) && (atLimit(x) || atLimit(y)) {
-		return false
-	}
-	return sound(x) && sound(y)
-}
-
-// sound says whether the record's numbers are what they say.
-func sound(r *Record) bool {
-	failed := float64(r.Metrics.Failed+r.Metrics.TimedOut) / float64(max(r.Metrics.Offered, 1))
-	return failed <= fewErrors && !slices.ContainsFunc(r.Metrics.Validity, func(d Doubt) bool { return d.Verdict == Fail })
-}
-
-func starved(r *Record) float64 {
-	c := r.Metrics.Connections
-	if d, ok := connectionsStarved(r); !ok || d.Verdict == OK {
-		return 0
-	}
-	return 1 - float64(c.Served)/float64(c.Attained)
-}
-
-// atLimit says whether CPU time sets the pace of a closed loop: throughput and latency are then CPU per request said
-// differently, of both sides together. A server with two CPUs for itself may be paced by how it uses them.
-func atLimit(r *Record) bool {
-	if open(r) {
-		return false
-	}
-	client, _ := r.Metrics.ClientBusy()
-	server, _ := r.Metrics.ServerBusy()
-	cpus := r.Metrics.Server.CPUs
-	apart := len(cpus) > 1 && !slices.ContainsFunc(cpus, func(n int) bool { return slices.Contains(r.Metrics.Client.CPUs, n) })
-	return client > busyServer || server > busyServer && !apart
+// values are both sides' of all of e's pairs.
+func (s *study) values(e *effect) (x, y []float64) {
+	s.pairs(e, func(_ [2]int, v, w float64) { x, y = append(x, v), append(y, w) })
+	return x, y
 }
 
 // test says which effects are shown.
@@ -271,9 +233,18 @@ func (s *study) test() {
 			p = append(p, s.signedRank(len(e.d)).P(e.d))
 		}
 	}
+	any := false
 	for i, adjusted := range stats.Holm(p) {
 		tested[i].shown = adjusted <= mistaken
+		any = any || tested[i].shown
 	}
+	if !any {
+		return
+	}
+	for _, e := range s.effects {
+		s.signedRank(len(e.d)) // before they are read on several CPUs
+	}
+	OnAllCPUs(len(s.effects), func(i int) { s.interval(s.effects[i]) })
 }
 
 func (s *study) signedRank(n int) stats.SignedRank {

@@ -81,10 +81,10 @@ func Reach(p *plan.Plan, records []Record) (share float64, ok bool) {
 		}
 	}
 	for _, e := range first {
-		share = max(share, stats.Within(len(e.x), e.scatter(), confidence)) // NaN stays
+		share = max(share, stats.Within(e.pairs, s.scatter(e), confidence)) // NaN stays
 	}
 	if len(first) > 0 {
-		return share, share < math.Inf(1) && s.blocks >= FewestBlocks(p)
+		return share, share < math.Inf(1) && len(s.facts) >= FewestBlocks(p)
 	}
 	byCell := map[string][]float64{}
 	counting, _ := Counting(records)
@@ -104,7 +104,7 @@ func Reach(p *plan.Plan, records []Record) (share float64, ok bool) {
 // absence of findings.
 func Precision(p *plan.Plan, records []Record) string {
 	s := newStudy(p, records)
-	what := extent(p, s.blocks)
+	what := extent(p, len(s.facts))
 	if fewestPairs(p) == 0 {
 		return what + ": nothing to compare"
 	}
@@ -113,7 +113,7 @@ func Precision(p *plan.Plan, records []Record) string {
 		worst := 0.0 // factor
 		for _, e := range s.effects {
 			if e.by == "" && e.metric.Name == name && stats.MinP(len(e.d)) <= s.least {
-				worst = max(worst, stats.MDE(len(e.x), e.scatter(), s.least/2))
+				worst = max(worst, stats.MDE(e.pairs, s.scatter(e), s.least/2))
 			}
 		}
 		if worst > 0 {
@@ -121,17 +121,15 @@ func Precision(p *plan.Plan, records []Record) string {
 		}
 	}
 	if len(parts) == 0 {
-		return fmt.Sprintf("%s cannot show any effect, however large: that takes %d blocks and more", what, max(FewestBlocks(p), s.blocks+1))
+		return fmt.Sprintf("%s cannot show any effect, however large: that takes %d blocks and more", what, max(FewestBlocks(p), len(s.facts)+1))
 	}
 	return fmt.Sprintf("%s could have shown effects of about %s or more", what, strings.Join(parts, ", "))
 }
 
 // scatter is by how much e's pairs differ, beside what their cells do.
-func (e *effect) scatter() float64 {
+func (s *study) scatter(e *effect) float64 {
 	byCells := map[[2]int][]float64{}
-	for i, cells := range e.cells {
-		byCells[cells] = append(byCells[cells], math.Log(e.x[i]/e.y[i]))
-	}
+	s.pairs(e, func(cells [2]int, x, y float64) { byCells[cells] = append(byCells[cells], math.Log(x/y)) })
 	var off []float64
 	for _, d := range byCells {
 		if n := float64(len(d)); n > 1 {
@@ -153,8 +151,8 @@ func told(metric string, share float64) string {
 func fewestPairs(p *plan.Plan) int {
 	var n []int
 	for _, c := range comparisons(p) {
-		if c.by == "" && len(c.pairs) > 0 {
-			n = append(n, len(c.pairs))
+		if c.by == "" && len(c.twins) > 0 {
+			n = append(n, len(c.twins))
 		}
 	}
 	if n == nil {
@@ -167,7 +165,7 @@ func fewestPairs(p *plan.Plan) int {
 func plannedLevel(p *plan.Plan, blocks int) float64 {
 	var least []float64
 	for _, c := range comparisons(p) {
-		if n := len(c.pairs) * blocks; n > 0 {
+		if n := len(c.twins) * blocks; n > 0 {
 			least = append(least, slices.Repeat([]float64{stats.MinP(min(n, mostPairs))}, len(compared))...)
 		}
 	}

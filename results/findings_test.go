@@ -398,16 +398,6 @@ func TestReachIsHowFarEstimatesScatter(t *testing.T) {
 	}
 }
 
-func TestManyPairsAreAveraged(t *testing.T) {
-	d := means(slices.Repeat([]float64{1, 3}, 300))
-	if len(d) != 120 || slices.Min(d) != 1.8 || slices.Max(d) != 2.2 {
-		t.Errorf("%d means from %v to %v", len(d), slices.Min(d), slices.Max(d))
-	}
-	if d := means([]float64{1, 2}); len(d) != 2 {
-		t.Error("few pairs are averaged")
-	}
-}
-
 func TestWordsAreShort(t *testing.T) {
 	for v, want := range map[float64]string{0.0013512: "0.0014", 0.0961: "0.096", 0.1: "0.10", 0.985: "0.98", 1: "1.00", 9.87: "9.87", 12.3: "12", 705: "710", 99.9: "100", 12345: "12000"} {
 		if got := short(v); got != want {

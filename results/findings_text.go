@@ -25,9 +25,9 @@ var sayings = map[string]struct{ times, share, name string }{
 func (s *study) finding(e *effect) Finding {
 	ratio := s.interval(e) // x's value over y's
 	better, worse := e.levels()
-	from, to := e.y, e.x
+	to, from := s.values(e)
 	if better != e.comparison.x {
-		from, to = e.x, e.y
+		from, to = to, from
 		ratio = inverse(ratio)
 	}
 	say := sayings[e.metric.Name]
@@ -37,8 +37,8 @@ func (s *study) finding(e *effect) Finding {
 	}
 	claim := fmt.Sprintf("%s=%s %s %s: %s %s → %s (ratio %s, %d%% interval %s–%s, %d pairs).", e.factor.Knob, better,
 		howMuch(e.metric, ratio.Ratio, atLeast), worse, say.name, e.metric.Format(middle(from)), e.metric.Format(middle(to)),
-		short(ratio.Ratio), int(100*ratio.Level), short(ratio.Low), short(ratio.High), len(e.x))
-	f := Finding{Code: "effect", Metric: e.metric.Name, Effect: ratio, Verdict: Better, Pairs: len(e.x),
+		short(ratio.Ratio), int(100*ratio.Level), short(ratio.Low), short(ratio.High), e.pairs)
+	f := Finding{Code: "effect", Metric: e.metric.Name, Effect: ratio, Verdict: Better, Pairs: e.pairs,
 		Cells: []plan.Cell{s.side(e, better), s.side(e, worse)}, Try: s.command(e, better, worse)}
 	if e.by != "" {
 		f.Code = "conditional_effect"
@@ -127,18 +127,14 @@ func (s *study) opposite(e *effect, better plan.Level) (text string) {
 			continue
 		}
 		if b, _ := o.levels(); b != better {
-			text += fmt.Sprintf(" By %s it is the other way round: %s → %s.", sayings[o.metric.Name].name,
-				o.metric.Format(middle(pick(b == o.comparison.x, o.x, o.y))), o.metric.Format(middle(pick(b == o.comparison.x, o.y, o.x))))
+			from, to := s.values(o)
+			if b != o.comparison.x {
+				from, to = to, from
+			}
+			text += fmt.Sprintf(" By %s it is the other way round: %s → %s.", sayings[o.metric.Name].name, o.metric.Format(middle(from)), o.metric.Format(middle(to)))
 		}
 	}
 	return text
-}
-
-func pick(first bool, a, b []float64) []float64 {
-	if first {
-		return a
-	}
-	return b
 }
 
 func middle(values []float64) float64 { return stats.Median(slices.Sorted(slices.Values(values))) }

@@ -168,7 +168,7 @@ func (l *Log) Close() error {
 // Resume opens a run folder to go on with it: takes its lock, cuts a torn last line off and returns what is done.
 // A plan that this build would run otherwise than the one that began is an error.
 func Resume(dir string) (*Log, *Run, error) {
-	m, err := readManifest(dir)
+	m, err := ReadManifest(dir)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -178,9 +178,15 @@ func TestDamagedLinesAreReportedAndKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := bytes.Replace(line, []byte(r.ID), []byte("0123456789abcdef"), 1)
+	second := small(p.Block(0, 0)[1])
+	other, err := json.Marshal(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other = append(other, '\n')
+	foreign := bytes.Replace(other, []byte(second.ID), []byte("0123456789abcdef"), 1)
 	lines := [][]byte{line, []byte("{\"half\n"), []byte("\n"), line, []byte("{}\n"), bytes.Replace(other, []byte(`"schema":1`), []byte(`"schema":99`), 1),
-		bytes.Replace(other, []byte(`"error"`), []byte(`"err"`), 1), other}
+		bytes.Replace(other, []byte(`"error"`), []byte(`"err"`), 1), foreign, other}
 	if err := os.WriteFile(path, bytes.Join(lines, nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -188,10 +194,10 @@ func TestDamagedLinesAreReportedAndKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(run.Records) != 2 || run.Records[0].ID != r.ID || run.Records[1].ID != "0123456789abcdef" {
+	if len(run.Records) != 2 || run.Records[0].ID != r.ID || run.Records[1].ID != second.ID {
 		t.Errorf("read %d records, want the first and the last line", len(run.Records))
 	}
-	for i, says := range []string{":2:", ":3:", ":4: trial " + r.ID, ":5: it is no trial", ":6: schema 99", ":7: a trial has either"} {
+	for i, says := range []string{":2:", ":3:", ":4: trial " + r.ID, ":5: it is no trial", ":6: schema 99", ":7: a trial has either", ":8: trial 0123456789abcdef is of another plan"} {
 		if i >= len(run.Damaged) || !strings.Contains(run.Damaged[i].Error(), trialsFile+says) {
 			t.Errorf("damaged %v: no %q", run.Damaged, says)
 		}

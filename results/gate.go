@@ -43,13 +43,16 @@ func Sides(p *plan.Plan) (old, new plan.Level, ok bool) {
 
 // gated is one gate of the plan in one cell.
 type gated struct {
-	*effect // of new over old
 	plan.Gate
-	where string // what tells the cell from the others; "": there is one
-	cell  plan.Cell
+	metric   Metric
+	new, old plan.Level
+	cells    [2]int // of the new side and of the old one
+	where    string // what tells the cell from the others; "": there is one
+	cell     plan.Cell
 
-	losses  []float64 // of the pairs that could be compared
-	skipped int       // the others
+	x, y    []float64 // the values of both sides, of the pairs that could be compared
+	losses  []float64 // of those
+	skipped int       // how many could not
 	stats.Ruling
 }
 
@@ -61,16 +64,15 @@ func gates(p *plan.Plan, records []Record) (all []*gated) {
 		if c.factor.Knob != variant || c.by != "" {
 			continue
 		}
-		for _, pair := range c.pairs {
+		for _, pair := range c.twins {
 			if c.x == old {
 				pair[0], pair[1] = pair[1], pair[0]
 			}
 			cell := cells[pair[0]]
 			delete(cell, variant)
-			one := &comparison{factor: c.factor, x: new, y: old, pairs: [][2]int{pair}}
 			for _, g := range p.Gate {
 				if m, ok := FindMetric(g.Metric); ok {
-					one := &gated{effect: &effect{comparison: one, metric: m}, Gate: g, cell: cell, where: where(p, cell)}
+					one := &gated{Gate: g, metric: m, new: new, old: old, cells: pair, cell: cell, where: where(p, cell)}
 					one.take(blocks)
 					all = append(all, one)
 				}
@@ -205,7 +207,7 @@ var hung = math.Log(1000)
 // be compared.
 func (g *gated) take(blocks map[int][]*Record) {
 	for _, b := range slices.Sorted(maps.Keys(blocks)) {
-		x, y := blocks[b][g.pairs[0][0]], blocks[b][g.pairs[0][1]]
+		x, y := blocks[b][g.cells[0]], blocks[b][g.cells[1]]
 		if x == nil || y == nil || x.Metrics == nil || y.Metrics == nil {
 			continue // it is not finished
 		}
@@ -228,18 +230,10 @@ func (g *gated) loss(x, y *Record) (loss float64, ok bool) {
 		}
 		return -hung, true
 	}
-	v, has := g.metric.Get(x)
-	w, also := g.metric.Get(y)
-	if !has || !also || v <= 0 || w <= 0 || !comparable(g.effect, x, y) {
-		return 0, false
-	}
-	if bound := g.metric.Censored; bound != nil && (bound(x) && bound(y) || bound(x) && v < w || bound(y) && w < v) {
-		return 0, false // it may be either way
-	}
-	if loss = math.Log(v / w); !g.metric.Lower {
+	if loss, ok = Ratio(g.metric, y, x, variant); !g.metric.Lower {
 		loss = -loss
 	}
-	return loss, true
+	return loss, ok
 }
 
 // silent is how many trials of a cell that completed nothing, and none that did, show that it never will.
@@ -294,7 +288,7 @@ func (g *gated) missing(records []Record) string {
 
 // finding puts the gate into words.
 func (g *gated) finding(p *plan.Plan, records []Record, gates int) Finding {
-	f := Finding{Code: GateCode, Metric: g.metric.Name, Pairs: g.Ruling.Pairs, Cells: []plan.Cell{g.side(p, g.comparison.x), g.side(p, g.comparison.y)},
+	f := Finding{Code: GateCode, Metric: g.metric.Name, Pairs: g.Ruling.Pairs, Cells: []plan.Cell{g.side(p, g.new), g.side(p, g.old)},
 		Verdict: map[stats.Verdict]Conclusion{stats.Regression: Worse, stats.Improvement: Better, stats.Fine: Same}[g.Verdict]}
 	f.Verdict = cmp.Or(f.Verdict, Unclear)
 	what := strings.TrimSpace(g.where + " " + g.metric.Name)

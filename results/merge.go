@@ -13,8 +13,9 @@ import (
 
 // merge adds up trials of one cell: counts are summed, histograms merged, nothing is averaged. CPU per request and
 // throughput follow from sums. What has no sum (applied options, regime, intervals) is left out.
-func merge(records []*Record) (*Metrics, error) {
-	m := &Metrics{}
+// Histograms that cannot be read are left out, and named.
+func merge(records []*Record) (m *Metrics, unreadable []error) {
+	m = &Metrics{}
 	inside := 0.0
 	for _, r := range records {
 		inside += r.Metrics.inside()
@@ -30,13 +31,10 @@ func merge(records []*Record) (*Metrics, error) {
 	m.Ratios()
 	m.Throughput = inside * 1e9 / m.window()
 	for _, q := range quantities {
-		merged, err := mergeQuantity(q.name, q.of, records)
-		if err != nil {
-			return nil, err
-		}
-		*q.of(m) = merged
+		merged, _, bad := mergeQuantity(q.name, q.of, records)
+		*q.of(m), unreadable = merged, append(unreadable, bad...)
 	}
-	return m, nil
+	return m, unreadable
 }
 
 // quantities are a record's latencies, by the names of their histograms.
@@ -98,10 +96,13 @@ func addMachine(to, m *Machine) {
 }
 
 // mergeQuantity merges one latency. Exact values stay exact; percentiles are there if every trial that counted anything
-// left its histogram and all of them together support it. The first censored value is the least of all trials.
-func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*Record) (loadgen.Quantity, error) {
-	merged := loadgen.Quantity{Min: math.MaxInt64}
-	var hist *hdr.Histogram
+// left its histogram and all of them together support it. The first censored value is the least of all trials. hist is
+// all of them, nil where one is missing. A histogram that cannot be read is in unreadable, and the percentiles are those of
+// the other trials.
+func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*Record) (merged loadgen.Quantity, hist *hdr.Histogram, unreadable []error) {
+	merged = loadgen.Quantity{Min: math.MaxInt64}
+	var all counts
+	defer all.free()
 	sum, whole := 0.0, true
 	var effective []stats.Effective
 	for _, r := range records {
@@ -121,35 +122,20 @@ func mergeQuantity(name string, of func(*Metrics) *loadgen.Quantity, records []*
 		if whole = whole && ok; !whole {
 			continue
 		}
-		if err := decodeInto(&hist, text); err != nil {
-			return loadgen.Quantity{}, fmt.Errorf("trial %s: histogram %s: %w", r.ID, name, err)
+		if err := all.add(text); err != nil {
+			unreadable = append(unreadable, fmt.Errorf("trial %s: histogram %s: %w", r.ID, name, err))
 		}
 	}
 	if merged.Count == 0 {
-		return loadgen.Quantity{}, nil
+		return loadgen.Quantity{}, nil, nil
 	}
 	merged.Mean = sum / float64(merged.Count)
 	merged.Effective = stats.Together(effective)
-	if whole {
-		setPercentiles(&merged, hist)
+	if hist = all.histogram(); !whole || hist == nil {
+		return merged, nil, unreadable
 	}
-	return merged, nil
-}
-
-// decodeInto adds the histogram that text holds to *sum, which is nil at first.
-func decodeInto(sum **hdr.Histogram, text string) error {
-	h, err := hdr.Decode([]byte(text))
-	if err != nil {
-		return err
-	}
-	if *sum == nil {
-		*sum = h
-		return nil
-	}
-	if dropped := (*sum).Merge(h); dropped > 0 {
-		return fmt.Errorf("%d values do not fit the ranges of the other trials", dropped)
-	}
-	return nil
+	setPercentiles(&merged, hist)
+	return merged, hist, unreadable
 }
 
 func setPercentiles(q *loadgen.Quantity, h *hdr.Histogram) {

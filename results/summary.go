@@ -2,7 +2,11 @@ package results
 
 import (
 	"cmp"
+	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sockbench/sockbench/plan"
 )
@@ -29,8 +33,7 @@ type CellDoubt struct {
 	Trials int `json:"trials"` // that have it
 }
 
-// Summarize sums up every cell, in the order given. A cell without any record is there too, with no trials.
-// The error names trials whose histograms cannot be read; their cells then have no Merged.
+// Summarize sums up every cell, in the order given, on all CPUs. A cell without any record is there too, with no trials.
 func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
 	counting, repeated := Counting(records)
 	byCell, again := map[string][]*Record{}, map[string]int{}
@@ -40,16 +43,27 @@ func Summarize(cells []plan.Cell, records []Record) ([]CellSummary, error) {
 	for _, r := range repeated {
 		again[r.Cell.String()]++
 	}
-	var first error
 	out := make([]CellSummary, len(cells))
-	for i, c := range cells {
-		s, err := summarize(c, byCell[c.String()])
-		if s.Repeated = again[c.String()]; err != nil && first == nil {
-			first = err
-		}
-		out[i] = s
+	OnAllCPUs(len(cells), func(i int) {
+		key := cells[i].String()
+		out[i] = summarize(cells[i], byCell[key])
+		out[i].Repeated = again[key]
+	})
+	return out, nil
+}
+
+// OnAllCPUs calls do for each i from 0 to n-1, several at one time, and returns when all are done.
+func OnAllCPUs(n int, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
 	}
-	return out, first
+	all.Wait()
 }
 
 // Counting divides records into those that count and those of attempts that were repeated, both in the order given.
@@ -77,7 +91,10 @@ func Counting(records []Record) (counting, repeated []*Record) {
 	return counting, repeated
 }
 
-func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
+// unreadable is the code of the doubt that names histograms that were left out.
+const unreadable = "histogram_unreadable"
+
+func summarize(c plan.Cell, records []*Record) CellSummary {
 	s := CellSummary{Cell: c, Trials: len(records)}
 	var measured []*Record
 	regimes := map[string]bool{}
@@ -92,16 +109,20 @@ func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
 		regimes[r.Metrics.Machine.Regime] = true
 	}
 	if len(measured) == 0 {
-		return s, nil
+		return s
 	}
 	s.measured, s.Doubts = measured, unite(measured)
 	defer func() { worstFirst(s.Doubts) }()
 	if len(regimes) > 1 {
 		s.Doubts = append(s.Doubts, CellDoubt{Doubt{"regimes_mixed", Fail, "trials of different regimes are not comparable"}, len(measured)})
 	}
-	m, err := merge(measured)
-	if err != nil {
-		return s, err
+	m, bad := merge(measured)
+	if len(bad) > 0 {
+		what := bad[0].Error()
+		if len(bad) > 1 {
+			what += fmt.Sprintf("; and %d more", len(bad)-1)
+		}
+		s.Doubts = append(s.Doubts, CellDoubt{Doubt{unreadable, Warn, "left out: " + what + ": the percentiles are of the other trials"}, len(bad)})
 	}
 	m.Machine.Regime = measured[0].Metrics.Machine.Regime
 	m.Validity = []Doubt{}
@@ -115,7 +136,7 @@ func summarize(c plan.Cell, records []*Record) (CellSummary, error) {
 			s.Doubts = append(s.Doubts, CellDoubt{d, len(measured)})
 		}
 	}
-	return s, nil
+	return s
 }
 
 // The codes of the checks that are asked of the merged trials instead of each.

@@ -2,14 +2,19 @@ package results
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results/stats"
 )
 
 func TestMergeAddsAndNeverAverages(t *testing.T) {
@@ -152,18 +157,62 @@ func TestDoubtsAreUnited(t *testing.T) {
 	}
 }
 
-func TestDamagedHistogramIsAnError(t *testing.T) {
-	p := newPlan(t, 1)
-	r := fine(p.Block(0, 0)[0], 0)
-	r.Histograms["response"] = "HISTx" + r.Histograms["response"][5:40]
-	sums, err := Summarize([]plan.Cell{r.Cell}, []Record{r})
-	if err == nil || !strings.Contains(err.Error(), r.ID) || sums[0].Merged != nil {
-		t.Errorf("error %v, merged %v", err, sums[0].Merged)
+func TestUnreadableHistogramIsNamedAndLeftOut(t *testing.T) {
+	p := newPlan(t, 3)
+	var rs []Record
+	for b := range 3 {
+		rs = append(rs, fine(p.Block(b, 0)[0], 0))
+		rs[b].Cell, rs[b].ID = p.Cells()[0], fmt.Sprint("trial", b)
 	}
-	delete(r.Histograms, "response")
-	sums, err = Summarize([]plan.Cell{r.Cell}, []Record{r})
-	if err != nil || sums[0].Merged.Metrics.Response.P50 != nil || sums[0].Merged.Metrics.Response.Count != 20_000 {
-		t.Errorf("a histogram that is not there leaves counts and no percentile: %v, %+v", err, sums[0].Merged.Metrics.Response)
+	text := rs[1].Histograms["response"]
+	for _, broken := range []string{"", "HISTx" + text[5:40], text[:len(text)/2], text[:len(text)/2/4*4], text[:60] + "AAAA" + text[64:]} {
+		rs[1].Histograms["response"] = broken
+		sums, err := Summarize(p.Cells()[:1], rs)
+		q := sums[0].Merged.Metrics.Response
+		if err != nil || q.Count != 60_000 || q.P99 == nil || *q.P99 != rs[0].Metrics.Response.Max {
+			t.Errorf("%.20q: %v, merged %+v: the other trials' p99 is %d", broken, err, q, rs[0].Metrics.Response.Max)
+		}
+		if d := sums[0].Doubts; len(d) != 1 || d[0].Code != unreadable || d[0].Verdict != Warn || !strings.Contains(d[0].Evidence, "trial trial1: histogram response") {
+			t.Errorf("%.20q: doubts %+v", broken, d)
+		}
+	}
+	delete(rs[1].Histograms, "response")
+	sums, _ := Summarize(p.Cells()[:1], rs)
+	if sums[0].Merged.Metrics.Response.P50 != nil || sums[0].Merged.Metrics.Response.Count != 60_000 {
+		t.Errorf("a histogram that is not there leaves counts and no percentile: %+v", sums[0].Merged.Metrics.Response)
+	}
+}
+
+// What counts reads is what the library reads.
+func TestCountsAreTheLibrarys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	want := hdr.New(1, stats.Longest, stats.Digits)
+	var all counts
+	for range 20 {
+		h := hdr.New(1, stats.Longest, stats.Digits)
+		for range 200 {
+			v, n := int64(math.Exp(rng.Float64()*math.Log(stats.Longest))), int64(math.Exp(rng.Float64()*25))
+			if err := errors.Join(h.RecordValues(v, n), want.RecordValues(v, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := h.Encode(hdr.V2CompressedEncodingCookieBase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := all.add(string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := all.histogram(); !got.Equals(want) {
+		t.Errorf("%d values, want %d", got.TotalCount(), want.TotalCount())
+	}
+	other, err := hdr.New(1, 1_000_000, 2).Encode(hdr.V2CompressedEncodingCookieBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := all.add(string(other)); err == nil || !strings.Contains(err.Error(), "range") {
+		t.Errorf("a histogram of another range: %v", err)
 	}
 }
 

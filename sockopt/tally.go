@@ -13,13 +13,16 @@ import (
 
 // Sockets is what one side's connections looked like.
 type Sockets struct {
-	Applied []Applied         `json:"applied"`
-	First   map[string]string `json:"first_socket,omitempty"` // every option of the table on the side's first connection, named or not
-	TCP     map[string]int64  `json:"tcp,omitempty"`          // of TCP_INFO, added up over all connections at their last look: counters for their whole lives, queues, and how many have a bit
-	Worst   map[string]int64  `json:"worst,omitempty"`        // all of TCP_INFO, of the connection with most retransmits, then the longest RTT
-	Mem     map[string]int64  `json:"mem,omitempty"`          // memory, drops and queues of all sockets at their last look, by memFields
-	Samples []Sample          `json:"samples,omitempty"`      // of streams: their connections in the measure phase, by time
+	Applied []Applied        `json:"applied"`
+	First   Reading          `json:"first_socket,omitempty"` // every option of the table on the side's first connection, named or not
+	TCP     map[string]int64 `json:"tcp,omitempty"`          // of TCP_INFO, added up over all connections at their last look: counters for their whole lives, queues, and how many have a bit
+	Worst   map[string]int64 `json:"worst,omitempty"`        // all of TCP_INFO, of the connection with most retransmits, then the longest RTT
+	Mem     map[string]int64 `json:"mem,omitempty"`          // memory, drops and queues of all sockets at their last look, by memFields
+	Samples []Sample         `json:"samples,omitempty"`      // of streams: their connections in the measure phase, by time
 }
+
+// Reading is what a socket's options read, by name. Records share it: never changed.
+type Reading map[string]string
 
 // Tally gathers what became of one side's sockets: options set phase by phase and read back, TCP_INFO summed, the
 // worst connection kept, the first ones looked at now and then. It lives here because targets and loadgen both need it

@@ -130,9 +130,14 @@ func bar(measured, theory float64) string {
 	return strings.ReplaceAll(string(b), " ", "·")
 }
 
-// Text writes the report for a terminal of that many columns; 0: as wide as it takes.
-func (r *Report) Text(w io.Writer, width int) error {
-	if err := table(r.Lines, true, false).Text(w, width); err != nil {
+// Show writes the report for a screen.
+func (r *Report) Show(w io.Writer, screen term.Screen) error {
+	t := table(r.Lines, true, false)
+	t.Columns[len(t.Columns)-1].Paint = func(cell string) string {
+		verdict, _, _ := strings.Cut(cell, ":")
+		return screen.As(verdict, cell)
+	}
+	if err := t.Show(w, screen); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", r.Sum())

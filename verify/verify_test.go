@@ -125,7 +125,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("what agrees is %s", v)
 	}
 	for name, write := range map[string]func(*bytes.Buffer) error{
-		"text": func(b *bytes.Buffer) error { return r.Text(b, 0) },
+		"text": func(b *bytes.Buffer) error { return r.Show(b, term.Screen{}) },
 		"md":   func(b *bytes.Buffer) error { return r.Markdown(b) },
 		"html": func(b *bytes.Buffer) error { return r.HTML(b) },
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (f *checkFlags) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out the cells with these levels: connections=64,write=split")
 	c.Flags().Var(&f.duration, "duration", "length of a trial's measure phase")
 	c.Flags().Var(&f.warmup, "warmup", "load before the measure phase, which does not count")
-	c.Flags().Uint64Var(&f.seed, "seed", plan.DefaultSeed, "of the order of trials, arrivals and service times")
+	c.Flags().Uint64Var(&f.seed, "seed", 0, "of the order of trials, arrivals and service times; default: drawn anew, because a coin that always falls alike is none")
 	c.Flags().StringVar(&f.name, "name", "check", "of the check, for its folder")
 	c.Flags().StringVar(&f.out, "out", "", "the run folder, new or empty; default runs/<UTC>-<name>")
 	c.Flags().StringVar(&f.resume, "resume", "", "go on with the check in this folder")
@@ -193,7 +194,10 @@ func (f *checkFlags) plan(c *cobra.Command, k *knobs, sides []plan.Variant) (*pl
 	if change.Gate, err = gate(f.worse); err != nil {
 		return nil, err
 	}
-	change.Variants, change.Blocks = sides, &f.blocks
+	change.Variants, change.Blocks, change.Seed = sides, &f.blocks, &f.seed
+	if !c.Flags().Changed("seed") {
+		f.seed = rand.Uint64() >> 11 // 53 bits, which every JSON reader keeps
+	}
 	var base *plan.Plan
 	if f.file != "" {
 		base, err = readPlan(f.file)

@@ -57,5 +57,5 @@ func writeExamined(w io.Writer, format string, r *doctor.Report) error {
 	case "md":
 		return r.Markdown(w)
 	}
-	return r.Text(w, term.Columns(w))
+	return r.Show(w, term.ScreenOf(w))
 }

@@ -46,7 +46,7 @@ func describe(w io.Writer, format string, p *plan.Plan, foretold string) error {
 			return err
 		}
 	default:
-		if err := t.Text(w, term.Columns(w)); err != nil {
+		if err := t.Show(w, term.ScreenOf(w)); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -125,6 +126,22 @@ func runExample(t *testing.T, args []string, long time.Duration) (wrong []string
 	return wrong
 }
 
+// TestExampleGate: a gate on a program that nobody wrote for this finds what its configuration says.
+func TestExampleGate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes ten seconds; run without -short")
+	}
+	needPrograms(t, "python3 examples/nginx/nginx.py")
+	t.Chdir("../..") // the plan's commands' paths begin there
+	code, stdout, stderr := decided(t, func() []string {
+		return []string{"check", "examples/nginx/nodelay.yaml", "--duration", "200ms", "--quiet", "-o", "json", "--out", filepath.Join(t.TempDir(), "run")}
+	})
+	var v checkJSON
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != exitWrong || v.Verdict != "regression" || v.Findings[0].Effect.Ratio > .5 {
+		t.Errorf("exit %d, %v: %s%s", code, err, stdout, stderr)
+	}
+}
+
 // TestExampleServersEnd: SIGTERM to the command alone ends it with all it started, at once and with clients connected, and
 // leaves nothing in the folder for temporary files.
 func TestExampleServersEnd(t *testing.T) {
@@ -147,6 +164,7 @@ func TestExampleServersEnd(t *testing.T) {
 		{"python3 examples/python/pool_echo.py 4 {port}", ask, echo, 4},
 		{"python3 examples/python/reuseport_echo.py 3 {port}", ask, echo, 4},
 		{"sh examples/redis/filled.sh {port} 1000", ask, "+PONG\r\n", 4},
+		{"python3 examples/nginx/nginx.py file {port} off", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\n", 4},
 		{"python3 examples/nginx/nginx.py http {port}", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\n", 4},
 	} {
 		t.Run(c.command, func(t *testing.T) {

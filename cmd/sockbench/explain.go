@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sockbench/sockbench/internal/term"
-	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/results/explain"
 )
 
@@ -33,19 +31,13 @@ lists the rules.`,
 		},
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(c *cobra.Command, args []string) error {
-			run, err := results.Open(args[0])
+			run, err := openRun(c.ErrOrStderr(), args[0])
 			if err != nil {
 				return err
-			}
-			for _, damaged := range run.Damaged {
-				fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
 			}
 			wanted, err := explain.Select(run.Manifest.Plan, args[1:])
 			if err != nil {
 				return err
-			}
-			if len(run.Records) == 0 {
-				return errors.New(args[0] + " holds no trial yet")
 			}
 			cells := explain.Cells(run.Manifest.Plan, run.Records, wanted)
 			return broken(explain.Write(c.OutOrStdout(), output.level, term.Columns(c.OutOrStdout()), args[0], cells))

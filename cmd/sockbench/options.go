@@ -102,7 +102,7 @@ func optionsCommand() *cobra.Command {
 				}
 				t.Rows = append(t.Rows, []string{v.Name, v.Default, v.Taken(), string(v.Unit), v.Range, v.Sides, v.Phases.String(), v.Cap, v.Privilege})
 			}
-			return t.Text(out, term.Columns(out))
+			return t.Show(out, term.ScreenOf(out))
 		},
 	}
 	output.flag(c)

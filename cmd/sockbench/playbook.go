@@ -90,7 +90,7 @@ func listPlaybooks(c *cobra.Command, format string) error {
 	case "md":
 		return broken(t.Markdown(out))
 	default:
-		return broken(t.Text(out, term.Columns(out)))
+		return broken(t.Show(out, term.ScreenOf(out)))
 	}
 }
 

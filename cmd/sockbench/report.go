@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -22,11 +23,11 @@ func reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Show a run folder: its table and findings, or a file in another format",
-		Long: `Show what the trials of a run folder say, as run did when it ended; the doubts are judged anew by this build. A folder
+		Long: `Show what the trials of a run folder say, as run did when it ended; with the doubts that its records hold. A folder
 that is still being written, was interrupted or is damaged is shown as far as it is sound, and what was left out is named.`,
 		Example: `  sockbench report runs/20261123T120000Z-run
   sockbench report runs/20261123T120000Z-run -o md
-  sockbench report runs/20261123T120000Z-run --quiet --export csv=trials.csv`,
+  sockbench report runs/20261123T120000Z-run --export csv=trials.csv --export hlog=trials.hlog`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -56,20 +57,23 @@ that is still being written, was interrupted or is damaged is shown as far as it
 
 // openRun reads a run folder that holds trials, and says on w what of it had to be left out.
 func openRun(w io.Writer, dir string) (*results.Run, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // a run's records are nearly all of the heap: so half of them are garbage at most
+	}
 	run, err := results.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, damaged := range run.Damaged {
-		fmt.Fprintln(w, "left out:", damaged)
+	for _, line := range run.LeftOut() {
+		fmt.Fprintln(w, line)
 	}
-	if run.Torn {
-		fmt.Fprintln(w, "left out: the last line of", dir+": it was cut short while it was written")
+	if len(run.Records) > 0 {
+		return run, nil
 	}
-	if len(run.Records) == 0 {
-		return nil, errors.New(dir + " holds no trial yet")
+	if len(run.Damaged) > 0 {
+		return nil, fmt.Errorf("%s holds no line that can be used", dir)
 	}
-	return run, nil
+	return nil, errors.New(dir + " holds no trial yet")
 }
 
 // input is what the formats show of a run.
@@ -98,6 +102,11 @@ type export struct {
 
 func (e *exportFlag) flag(c *cobra.Command) {
 	c.Flags().Var(e, "export", "write the result to a file too, FORMAT=PATH: "+strings.Join(report.Names(), ", ")+"; repeatable")
+	var begin []string
+	for _, name := range report.Names() {
+		begin = append(begin, name+"=")
+	}
+	complete(c, "export", begin)
 }
 
 func (e *exportFlag) Type() string { return "FORMAT=PATH" }
@@ -129,7 +138,10 @@ func (e *exportFlag) Set(text string) error {
 // write writes every file, whole or not at all, and names each on w.
 func (e exportFlag) write(w io.Writer, in report.Input) error {
 	for _, x := range e {
-		if err := writeWhole(x.path, func(f io.Writer) error { return x.format.Write(f, in) }); err != nil {
+		if err := writeWhole(x.path, func(f io.Writer) error {
+			in.Screen = term.ScreenOf(f)
+			return x.format.Write(f, in)
+		}); err != nil {
 			return broken(fmt.Errorf("export %s: %w", x.format.Name, err))
 		}
 		fmt.Fprintf(w, "%s written to %s\n", x.format.Name, x.path)

@@ -175,8 +175,8 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	if err := cmp.Or(f.resumed(done.Manifest), rebuilt(f.resume, done.Manifest)); err != nil {
 		return errors.Join(err, broken(log.Close()))
 	}
-	for _, damaged := range done.Damaged {
-		fmt.Fprintln(c.ErrOrStderr(), "left out:", damaged)
+	for _, line := range done.LeftOut() {
+		fmt.Fprintln(c.ErrOrStderr(), line)
 	}
 	if err := affordable(done.Manifest.Plan); err != nil {
 		return errors.Join(err, broken(log.Close()))
@@ -276,12 +276,11 @@ func answer(m results.Manifest, records []results.Record, dir string) (a results
 	if err != nil {
 		return a, broken(err)
 	}
-	a = results.Answer{Verdict: "done", Cells: cells, Sessions: results.Sessions(records), Run: dir}
+	findings, levels := results.Effects(p, records)
+	a = results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: dir}
 	if m.Check != nil {
 		now := results.JudgeCheck(p, records)
 		a.Verdict, a.Headline, a.Findings = string(now.Verdict), now.Headline, now.Findings
-	} else {
-		a.Findings = results.Findings(p, records)
 	}
 	for i, f := range a.Findings {
 		a.Findings[i].Why = explain.Why(f, records)

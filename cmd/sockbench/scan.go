@@ -210,7 +210,7 @@ func printScan(w io.Writer, format string, s scan) error {
 		}
 		t.Rows = append(t.Rows, cells)
 	}
-	if err := t.Text(w, term.Columns(w)); err != nil {
+	if err := t.Show(w, term.ScreenOf(w)); err != nil {
 		return err
 	}
 	var lines []string

@@ -116,7 +116,7 @@ func listTargets(out io.Writer, all []targetView) error {
 		}
 	}
 	width := term.Columns(out)
-	if err := t.Text(out, width); err != nil {
+	if err := t.Show(out, term.ScreenOf(out)); err != nil {
 		return err
 	}
 	for _, line := range append(unfit, "sockbench targets NAME says everything of one: also its limits, and which knobs act on it") {

@@ -90,7 +90,7 @@ func writeVerified(w io.Writer, format string, r *verify.Report) error {
 	case "html":
 		return r.HTML(w)
 	}
-	return r.Text(w, term.Columns(w))
+	return r.Show(w, term.ScreenOf(w))
 }
 
 func listTests(w io.Writer, format string, tests []verify.Test) error {
@@ -115,5 +115,5 @@ func listTests(w io.Writer, format string, tests []verify.Test) error {
 	case "html":
 		return errors.New("--list: -o html is for what was measured: write table, json or md")
 	}
-	return broken(t.Text(w, term.Columns(w)))
+	return broken(t.Show(w, term.ScreenOf(w)))
 }

@@ -2,6 +2,7 @@
 
     nginx.py http PORT              answers HTTP by itself: http.conf
     nginx.py stream PORT HOST:PORT  passes connections on to the server there: stream.conf
+    nginx.py file PORT on|off       sends a small file, with or without TCP_NODELAY: file.conf
 
 SIGTERM ends nginx and this, and the folder is removed. When nginx ends by itself, so does this.
 """
@@ -43,23 +44,27 @@ def configure(folder, kind, values):
         conf.write(text)
 
 
-def main(kind, port, backend=""):
+def main(kind, port, more=""):
     nginx = find()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with tempfile.TemporaryDirectory(prefix="nginx-") as folder:
         values = {"PORT": port}
         if kind == "stream":
-            values |= {"BACKEND": backend, "MODULE": load_module(nginx)}
+            values |= {"BACKEND": more, "MODULE": load_module(nginx)}
             signal.sigtimedwait({signal.SIGCHLD}, 0)  # of nginx -V
+        if kind == "file":
+            values["NODELAY"] = more
+            with open(os.path.join(folder, "small"), "w") as small:
+                small.write("x" * 64)
         configure(folder, kind, values)
-        more = []
+        user = []
         if os.geteuid() == 0:
             # As root, nginx gives its workers to another user, who may not be there: in a container, or where an
             # ordinary user's trial is root of a namespace. Here everything stays with who started it.
             me = pwd.getpwuid(0).pw_name
-            more = ["-g", f"user {me} {me};"]
+            user = ["-g", f"user {me} {me};"]
         child = subprocess.Popen(
-            [nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr", *more],
+            [nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr", *user],
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
         )
         signal.sigwait(SIGNALS)

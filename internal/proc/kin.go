@@ -118,11 +118,13 @@ func readStat(pid int) (s stat, err error) {
 	return s, err
 }
 
-// endLimit is how long killing a tree may take before it is given up as impossible, but for so many looks at it: a large
-// tree on a busy machine dies slowly.
+// endLimit is how long a room is given to end by itself before it is made to. endPatience is how long killing a tree may
+// take before it is given up as impossible, but for so many looks at it: a large tree, or a loop of the idle class, dies
+// slowly on a busy machine.
 const (
-	endLimit = 800 * time.Millisecond
-	endLooks = 10
+	endLimit    = 800 * time.Millisecond
+	endPatience = 5 * time.Second
+	endLooks    = 10
 )
 
 // pause waits between two looks at a tree that is ending, longer each time.
@@ -148,7 +150,7 @@ func endDescendants() error {
 				break
 			}
 		}
-		if look > endLooks && time.Since(start) > endLimit {
+		if look > endLooks && time.Since(start) > endPatience {
 			return fmt.Errorf("processes %v do not end", all)
 		}
 		pause(look)

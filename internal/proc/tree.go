@@ -176,7 +176,7 @@ func (t *Tree) Kill() error {
 			none = 0
 			unix.Kill(pid, unix.SIGKILL)
 		}
-		if look > endLooks && time.Since(start) > endLimit {
+		if look > endLooks && time.Since(start) > endPatience {
 			t.err = fmt.Errorf("processes %v of %s do not end", left, t.cmd.Path)
 			return t.err
 		}

@@ -59,7 +59,7 @@ func (s Screen) As(verdict, text string) string {
 	switch verdict {
 	case "better":
 		how = green
-	case "warn", "unclear":
+	case "warn", "unclear", "could-not-run":
 		how = yellow
 	case "fail", "failed", "worse":
 		how = red

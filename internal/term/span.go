@@ -18,7 +18,7 @@ type Span struct {
 
 // shades of a span: its median, and what lies up to each step.
 var shades = map[bool][]string{
-	false: {"█", "▓", "▒", "░"},
+	false: {"█", "▒", "░", "·"},
 	true:  {"#", "=", "-", "."},
 }
 

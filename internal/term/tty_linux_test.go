@@ -69,6 +69,29 @@ func TestProgressOnTerminal(t *testing.T) {
 	}
 }
 
+func TestScreenOfATerminal(t *testing.T) {
+	for list, want := range map[string]Screen{
+		"TERM=xterm LANG=C.UTF-8":            {Width: 72, Colour: true},
+		"TERM=xterm NO_COLOR=1 LANG=C.UTF-8": {Width: 72},
+		"TERM=dumb LANG=C":                   {Width: 72, ASCII: true},
+		"LC_ALL=C":                           {Width: 72, Colour: true, ASCII: true},
+	} {
+		environment(t, list)
+		tty, seen := terminal(t, 72)
+		if got := ScreenOf(tty); got != want {
+			t.Errorf("%q: %+v, want %+v", list, got, want)
+		}
+		Passing(tty, "measuring")()
+		if got := seen(); got != "measuring\r\x1b[K" {
+			t.Errorf("%q: what passes leaves %q", list, got)
+		}
+	}
+	var b bytes.Buffer
+	if Passing(&b, "measuring")(); b.Len() > 0 {
+		t.Errorf("no terminal, but %q", b.String())
+	}
+}
+
 func TestNoTerminal(t *testing.T) {
 	for _, path := range []string{"/dev/null", t.TempDir()} {
 		f, err := os.Open(path)

@@ -358,6 +358,28 @@ func TestMoved(t *testing.T) {
 	}
 }
 
+// The reason of a small effect is as small: a tenth more CPU time is named for a tenth less throughput, and for nothing else.
+func TestWhyOfASmallEffect(t *testing.T) {
+	p := newPlan(t, "target=epoll", "write=split,single")
+	var records []results.Record
+	for b := range 10 {
+		for _, trial := range p.Block(b, 0) {
+			r := fine(trial)
+			if trial.Cell["write"] == "split" {
+				r.Metrics.Server.CPUUser, r.Metrics.Server.CPUSystem = r.Metrics.Server.CPUUser*11/10, r.Metrics.Server.CPUSystem*11/10
+			}
+			records = append(records, *r)
+		}
+	}
+	f := results.Finding{Cells: []plan.Cell{{"target": "epoll", "write": "split"}, {"target": "epoll", "write": "single"}}}
+	for ratio, want := range map[float64]string{.9: "server CPU per request 20.0us → 22.0us", .5: "", 0: ""} {
+		f.Effect.Ratio = ratio
+		if why := Why(f, records); why != want {
+			t.Errorf("of a ratio of %v: %q, want %q", ratio, why, want)
+		}
+	}
+}
+
 func TestTop(t *testing.T) {
 	problem, limit := Diagnosis{Code: "nagle"}, Diagnosis{Code: "server_cpu", Limit: true}
 	var cells []Explained

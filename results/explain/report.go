@@ -25,27 +25,30 @@ type Explained struct {
 	Diagnoses []Diagnosis `json:"diagnoses"`       // strongest first
 }
 
-// Cells explains the cells that have all levels of one of those wanted, or all where none is.
-func Cells(p *plan.Plan, records []results.Record, wanted []plan.Cell) (all []Explained) {
+// Cells explains the cells that have all levels of one of those wanted, or all where none is, on all CPUs.
+func Cells(p *plan.Plan, records []results.Record, wanted []plan.Cell) []Explained {
+	byCell := map[string][]*results.Record{}
 	counting, _ := results.Counting(records)
-	for _, cell := range p.Cells() {
-		if len(wanted) > 0 && !slices.ContainsFunc(wanted, cell.Has) {
-			continue
-		}
-		c := Case{Plan: p, Cell: cell}
-		e := Explained{Cell: cell, Label: p.Label(cell), Diagnoses: []Diagnosis{}}
-		for _, r := range counting {
-			if r.Cell.String() == cell.String() {
-				c.Records = append(c.Records, r)
-				if r.Metrics == nil {
-					e.Error = r.Error
-				}
+	for _, r := range counting {
+		key := r.Cell.String()
+		byCell[key] = append(byCell[key], r)
+	}
+	cells := p.Cells()
+	if len(wanted) > 0 {
+		cells = slices.DeleteFunc(cells, func(c plan.Cell) bool { return !slices.ContainsFunc(wanted, c.Has) })
+	}
+	all := make([]Explained, len(cells))
+	results.OnAllCPUs(len(cells), func(i int) {
+		c := Case{Plan: p, Cell: cells[i], Records: byCell[cells[i].String()]}
+		e := Explained{Cell: c.Cell, Label: p.Label(c.Cell), Diagnoses: []Diagnosis{}, Trials: len(c.Records), Asked: len(c.asked())}
+		for _, r := range c.Records {
+			if r.Metrics == nil {
+				e.Error = r.Error
 			}
 		}
-		e.Trials, e.Asked = len(c.Records), len(c.asked())
 		e.Diagnoses = append(e.Diagnoses, c.Diagnoses()...)
-		all = append(all, e)
-	}
+		all[i] = e
+	})
 	return all
 }
 

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 )
@@ -35,8 +36,8 @@ func benchfmt(w io.Writer, in Input) error {
 		fmt.Fprintf(out, "Unit %s better=%s\n", m.Name+unitSuffix[m.Unit], better)
 	}
 	counting, repeated := results.Counting(in.Records)
-	for _, r := range repeated {
-		fmt.Fprintf(out, "# left out: trial %s, attempt %d: its block was run again\n", r.ID, r.Attempt)
+	if len(repeated) > 0 {
+		fmt.Fprintf(out, "# left out: %s of blocks that were run again\n", term.Count(len(repeated), "trial"))
 	}
 	for _, r := range counting {
 		name := benchmarkName(p, r.Cell)

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestMarkdown(t *testing.T) {
 	text := written(t, "md", 80)
 	for _, want := range []string{
 		"**sockbench test: done** (2 cells, 4 trials, 2 failed)\n\n", "\n<sub>spread: response times from 100us to 149us, ",
-		" `▓▓▓▓▓▓▓▓█▓▓▓▓▓▓>` | b ", "\n<details><summary>Notes: 1 fail, 1 warn</summary>\n\n- a fail failed: target epoll: too many open files (",
+		" `▒▒▒▒▒▒▒▒█▒▒▒▒▒▒>` | b ", "\n<details><summary>Notes: 1 fail, 1 warn</summary>\n\n- a fail failed: target epoll: too many open files (",
 		"- cpu: Model 1\n",
 	} {
 		if !strings.Contains(text, want) {
@@ -121,6 +122,19 @@ func TestHlogReadsBack(t *testing.T) {
 	}
 }
 
+func TestHlogNamesWhatCannotBeRead(t *testing.T) {
+	p, rs, a := aRun(t)
+	for i := range rs {
+		if h := rs[i].Histograms; h != nil {
+			h["service"] = h["service"][:len(h["service"])/2]
+		}
+	}
+	text := write(t, "hlog", Input{Manifest: manifest(p), Records: rs, Answer: a})
+	if left, lines := strings.Count(text, "\n#[left out: trial "), strings.Count(text, "\nTag="); left != 2 || lines != 4 || strings.Contains(text, "Tag=service") {
+		t.Errorf("%d are named and %d are there, want 2 and 4", left, lines)
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	p, rs, a := aRun(t)
 	a.Cells = append(a.Cells, results.CellSummary{Cell: p.Cells()[0]})
@@ -155,5 +169,23 @@ func TestJUnitFailsWhereNumbersAreNotWhatTheySay(t *testing.T) {
 	a.Cells[1].Doubts[0].Verdict = results.Fail
 	if text := write(t, "junit", Input{Manifest: manifest(p), Records: rs, Answer: a}); !strings.Contains(text, `<failure message="50.0% of a CPU" type="steal">fail steal: `) {
 		t.Errorf("no failure in\n%s", text)
+	}
+}
+
+func TestFormatsAndColumnsAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/exports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range All {
+		if !strings.Contains(string(doc), "\n| `"+f.Name+"` | ") {
+			t.Errorf("docs/exports.md does not list %s", f.Name)
+		}
+	}
+	p := newPlan(t, 1)
+	for _, c := range trialTable(p, nil).Columns {
+		if _, knob := p.Cells()[0][c.Name]; !knob && !strings.Contains(string(doc), "`"+c.Name+"`") {
+			t.Errorf("docs/exports.md does not say what column %s is", c.Name)
+		}
 	}
 }

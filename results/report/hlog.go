@@ -15,7 +15,7 @@ import (
 )
 
 // hlog writes an HdrHistogram log: a line for each histogram of each trial that counts, tagged with its quantity and
-// cell. The histograms are those of trials.jsonl, letter for letter.
+// cell. The histograms are those of trials.jsonl, letter for letter; one that cannot be read is named in a comment.
 func hlog(w io.Writer, in Input) error {
 	out := bufio.NewWriter(w)
 	base := in.Manifest.Started.Unix() * 1000
@@ -36,7 +36,8 @@ func hlog(w io.Writer, in Input) error {
 			length := float64(r.Metrics.Duration) / 1e9
 			h, err := hdr.Decode([]byte(r.Histograms[quantity]))
 			if err != nil {
-				return fmt.Errorf("trial %s: histogram %s: %w", r.ID, quantity, err)
+				fmt.Fprintf(out, "#[left out: trial %s, histogram %s: %s]\n", r.ID, quantity, plain(err.Error()))
+				continue
 			}
 			fmt.Fprintf(out, "Tag=%s,%.3f,%.3f,%.6f,%s\n", tag(in.Manifest.Plan, quantity, r.Cell), start, length, float64(h.Max())/1e6, r.Histograms[quantity])
 		}

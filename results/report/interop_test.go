@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
@@ -62,6 +63,7 @@ func aFolder(t *testing.T) (dir string, in Input) {
 // drawn is a record with random response times of two modes, as Nagle's algorithm makes them.
 func drawn(t *testing.T, x plan.Trial, rng *rand.Rand) results.Record {
 	r := fine(x)
+	r.Started = r.Started.Add(time.Duration(x.Block*10_000+x.Order*1_234) * time.Millisecond)
 	response, service := stats.NewLatency(), stats.NewLatency()
 	n, lost := 1000, 0
 	if x.Cell["TCP_NODELAY"] == "on" {

@@ -39,6 +39,7 @@ type junitCase struct {
 	Time       string          `xml:"time,attr"`
 	Properties []junitProperty `xml:"properties>property"`
 	Failure    *junitFailure   `xml:"failure"`
+	Skipped    *junitSkipped   `xml:"skipped"`
 	Out        string          `xml:"system-out,omitempty"` // doubts that are no failure
 }
 
@@ -48,17 +49,39 @@ type junitFailure struct {
 	Text    string `xml:",chardata"`
 }
 
+type junitSkipped struct {
+	Message string `xml:"message,attr"`
+}
+
 // junit writes a test suite of the run and a test case for each cell. One fails if a trial of it failed, if it has none,
-// or if a doubt says that its numbers are not what they say.
+// or if a doubt says that its numbers are not what they say. Of a check each gate is a case too: a regression fails, and what
+// is inconclusive is skipped.
 func junit(w io.Writer, in Input) error {
 	p := in.Manifest.Plan
 	s := junitSuite{Name: "sockbench " + p.Name, Tests: len(in.Answer.Cells), Timestamp: in.Manifest.Started.UTC().Format("2006-01-02T15:04:05"),
-		Properties: []junitProperty{{"sockbench", in.Manifest.Versions["sockbench"]}, {"run", in.Answer.Run}, {"verdict", in.Answer.Verdict}, {"seed", fmt.Sprint(in.Manifest.Seed)}}}
+		Properties: []junitProperty{{"sockbench", in.Manifest.Versions["sockbench"]}, {"run", in.Answer.Run}, {"verdict", in.Answer.Verdict}, {"seed", fmt.Sprint(in.Manifest.Plan.Seed)}}}
 	total := 0.0
 	for i := range in.Answer.Cells {
 		c, seconds := junitCell(p, &in.Answer.Cells[i])
 		if total += seconds; c.Failure != nil {
 			s.Failures++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	for _, f := range in.Answer.Findings {
+		if f.Code != results.GateCode {
+			continue
+		}
+		c := junitCase{Class: "sockbench." + p.Name, Name: "gate " + f.Metric + " " + p.Label(f.Cells[0]), Time: "0.000"}
+		switch s.Tests++; f.Verdict {
+		case results.Worse:
+			c.fail("regression", f.Claim)
+			s.Failures++
+		case results.Unclear:
+			c.Skipped = &junitSkipped{f.Claim}
+			s.Skipped++
+		default:
+			c.Out = f.Claim
 		}
 		s.Cases = append(s.Cases, c)
 	}

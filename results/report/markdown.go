@@ -126,12 +126,12 @@ func oneLine(s string) string {
 
 // facts are what the run was made with.
 func facts(m results.Manifest) (lines []string) {
-	machine := fingerprint(m)
-	for _, of := range []map[string]string{m.Versions, machine} {
-		for _, key := range slices.Sorted(maps.Keys(of)) {
-			if of[key] != "" {
-				lines = append(lines, key+": "+of[key])
-			}
+	all := map[string]string{}
+	maps.Copy(all, fingerprint(m))
+	maps.Copy(all, m.Versions)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if all[key] != "" {
+			lines = append(lines, key+": "+all[key])
 		}
 	}
 	return lines

@@ -32,6 +32,7 @@ var All = []Format{
 	{"benchfmt", "a line for each trial, for benchstat", benchfmt},
 	{"hlog", "the trials' histograms as an HdrHistogram log", hlog},
 	{"junit", "a test case for each cell, failed where its numbers are not what they say", junit},
+	{"html", "one page with charts that needs nothing else, for a browser", html},
 }
 
 // Names are those of All.

@@ -69,8 +69,8 @@ func TestRunTable(t *testing.T) {
 	want := []string{
 		"target TCP_NODELAY req/s p50 p90 p99 p99.9 srv cpu cli cpu errors spread notes", "",
 		"epoll off – – – – – – – – – a",
-		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% ▓▓▓▓▓▓▓▓█▓▓▓▓▓▓> b",
-		"spread: response times from 100us to 149us, one logarithmic scale for all rows: █ p50, ▓ from the least to p90, ▒ to p99, ░ to p99.9, > or longer", "",
+		"epoll on 20.0k 124us ≥144us ≥149us ≥149us 20.0us 15.0us 0% ▒▒▒▒▒▒▒▒█▒▒▒▒▒▒> b",
+		"spread: response times from 100us to 149us, one logarithmic scale for all rows: █ p50, ▒ from the least to p90, ░ to p99, · to p99.9, > or longer", "",
 		"Notes", "a fail failed: target epoll: too many open files (TCP_NODELAY=off: 2 of 2 trials)",
 		"b warn steal: 50.0% of a CPU (TCP_NODELAY=on: 1 of 2 trials)", "",
 	}

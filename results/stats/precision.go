@@ -60,3 +60,20 @@ func Sigma(d []float64) float64 {
 	slices.Sort(off)
 	return 1.4826 * Median(off)
 }
+
+// Means are of as many neighbours each as bring their number down to most.
+func Means(d []float64, most int) []float64 {
+	size := (len(d) + most - 1) / most
+	if size < 2 {
+		return d
+	}
+	var out []float64
+	for group := range slices.Chunk(d, size) {
+		sum := 0.0
+		for _, v := range group {
+			sum += v
+		}
+		out = append(out, sum/float64(len(group)))
+	}
+	return out
+}

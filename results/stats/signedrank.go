@@ -130,6 +130,51 @@ func (s SignedRank) Interval(d []float64, level float64) (Interval, bool) {
 	if k < 0 {
 		return Interval{}, false
 	}
-	w := Walsh(d)
-	return Interval{math.Exp(Median(w)), math.Exp(s.Lower(w, a)), math.Exp(s.Upper(w, a)), 1 - 2*s[k]}, true
+	d = slices.Sorted(slices.Values(d))
+	last := len(d)*(len(d)+1)/2 - 1
+	middle := (walshAt(d, last/2) + walshAt(d, (last+1)/2)) / 2
+	return Interval{math.Exp(middle), math.Exp(walshAt(d, k)), math.Exp(walshAt(d, last-k)), 1 - 2*s[k]}, true
+}
+
+// walshAt is element k of the Walsh averages of ascending d, without making them: of all numbers in their order the first
+// that more than k averages do not exceed, found by halving. Of 128 pairs there are 8,256 averages, and many effects.
+func walshAt(d []float64, k int) float64 {
+	low, high := place(d[0]), place(d[len(d)-1])
+	for low < high {
+		if middle := low + (high-low)/2; atMost(d, number(middle)) > k {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return number(low)
+}
+
+// atMost counts the Walsh averages of ascending d that are at most v.
+func atMost(d []float64, v float64) (n int) {
+	for i, j := 0, len(d)-1; i <= j; {
+		if (d[i]+d[j])/2 <= v { // and so are those of d[i] with all between
+			n += j - i + 1
+			i++
+		} else {
+			j--
+		}
+	}
+	return n
+}
+
+// place numbers the float64s in their order, and number is its inverse: of one sign they are ordered as their bits (IEEE 754).
+func place(v float64) uint64 {
+	bits := math.Float64bits(v)
+	if bits>>63 == 0 {
+		return bits | 1<<63
+	}
+	return ^bits
+}
+
+func number(place uint64) float64 {
+	if place>>63 == 1 {
+		return math.Float64frombits(place &^ (1 << 63))
+	}
+	return math.Float64frombits(^place)
 }

@@ -122,6 +122,23 @@ func TestSignsAreThoseOfWalshAverages(t *testing.T) {
 	}
 }
 
+func TestWalshAt(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	for n := 1; n < 40; n++ {
+		var d []float64
+		for range n {
+			d = append(d, r.NormFloat64()*math.Exp(20*r.NormFloat64()))
+		}
+		d[n/2] = math.Trunc(d[n/2])
+		slices.Sort(d)
+		for k, want := range Walsh(d) {
+			if got := walshAt(d, k); got != want {
+				t.Fatalf("average %d of %v is %v, want %v", k, d, got, want)
+			}
+		}
+	}
+}
+
 // P and Interval are two views of one test.
 func TestIntervalExcludesOneWherePSaysSo(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
