@@ -42,9 +42,9 @@ type Checking struct {
 
 // Search says that a run chooses its trials by what it has seen, to find something within the limits of its plan.
 type Search struct {
-	Strategy string `json:"strategy"`         // race or capacity
+	Strategy string `json:"strategy"`         // race or CapacitySearch
 	Goal     string `json:"goal,omitempty"`   // the metric to be best at
-	Trials   int    `json:"trials,omitempty"` // at most
+	Trials   int    `json:"trials,omitempty"` // at most; of a capacity: of each cell
 	Pairs    int    `json:"pairs,omitempty"`  // at most, to confirm what was found
 }
 

@@ -15,66 +15,70 @@ import (
 	"github.com/sockbench/sockbench/unit"
 )
 
-// How the search for a capacity goes on.
+// How the search for a capacity goes on. Measured on simulated queues: TestCapacityOfAQueue.
 const (
-	narrow      = 1.2  // a 90 % interval from low to narrow × low is an answer
-	fewestRates = 8    // trials before that
-	mostRates   = 60   // trials of one cell
+	MostRates   = 60   // trials of one cell, where nothing else is said
+	FewestRates = 8    // trials before there is an answer
+	sure        = .9   // how likely the interval holds the threshold
+	narrow      = 1.2  // an interval from low to narrow × low is an answer
 	beyond      = 1.25 // × what a closed loop reaches is where no open loop gets
-	deepest     = 64   // times less than that is where the search begins
-	achieved    = .99  // of the offered rate has to be answered
-	lateShare   = .2   // of a limit on a percentile is how late the generator itself may be
+	deepest     = 32   // times less than that is where the search begins
+	below       = 4    // times less than the lowest rate that can be asked is where the threshold may still lie
+	perOctave   = 16   // rates, so that trials at one rate add up, and the rates of cells are the same ones
+	achieved    = .01  // of the offered rate may be missing
+	lateShare   = .2   // of a limit on a latency is how late the generator itself may be
 	fewBeyond   = 40   // requests have to lie beyond a limited percentile
+	spare       = 1.1  // times as many are asked for, as arrivals are random
 	relaxations = 50   // times the time in which a queue forgets have to be measured
-	longestWait = 30e9 // ns: no trial is longer
+	longestWait = 30 * time.Second
+	usualWait   = 5 * time.Second // no longer do the first trials take, unless it is a quarter of the capacity that takes so long
 )
 
-// Capacity looks for the highest rate at which each cell of p keeps the limits. A closed loop shows first what the cell
-// can do at all; then open-loop trials double the rate until one misses a limit, and then ask where the threshold is most
-// likely to be (stats.Threshold), all cells in turn. Trials are as long as the limit needs. The plan must not set a rate,
-// and some limit must be on a latency.
-func Capacity(p *plan.Plan, limits []plan.Limit) (*CapacityStrategy, error) {
-	s := &CapacityStrategy{plan: p, derived: map[string][]plan.Trial{}}
-	if slices.ContainsFunc(p.Factors, func(f plan.Factor) bool { return f.Knob == "rate" }) {
-		return nil, fmt.Errorf("rate: capacity chooses it; leave it out")
+// Capacity looks for the highest rate at which each cell of p keeps p's limits, in at most so many trials of each cell. A
+// closed loop shows first what the cell can do at all; then open-loop trials double the rate until one misses a limit, and
+// then ask where the threshold is most likely to be (stats.Threshold), all cells in turn. The plan must not set a rate, and
+// some limit must be on a latency.
+//
+// A trial is of the plan with the rate in its cell and a length of its own, and its id is that of its cell in p. Every trial
+// is a block of its own.
+func Capacity(p *plan.Plan, most int) (*CapacityStrategy, error) {
+	s := &CapacityStrategy{plan: p, cells: p.Cells(), most: most, derived: map[string]plan.Trial{}}
+	if most < FewestRates {
+		return nil, fmt.Errorf("%d trials of each cell: it takes %d at least, and up to %d", most, FewestRates, MostRates)
 	}
-	for _, l := range limits {
+	if slices.ContainsFunc(p.Factors, func(f plan.Factor) bool { return f.Knob == "rate" }) {
+		return nil, fmt.Errorf("rate: capacity chooses it: leave it out, and arrivals, dispatch and pace with it")
+	}
+	for _, l := range p.Limits {
 		m, ok := results.FindMetric(l.Metric)
 		if !ok || m.Unit != "ns" && m.Name != "errors" {
-			return nil, fmt.Errorf("limit %s: capacity knows limits on latencies and on errors", l.Metric)
+			return nil, fmt.Errorf("limit of %s: capacity knows limits on latencies and on errors", l.Metric)
 		}
 		s.limits = append(s.limits, limit{m, l.Value()})
+		if q, ok := quantiles[m.Name]; ok {
+			s.requests = max(s.requests, spare*fewBeyond/(1-q))
+		}
 	}
 	if !slices.ContainsFunc(s.limits, func(l limit) bool { return l.metric.Unit == "ns" }) {
 		return nil, fmt.Errorf("no limit on a latency: name one, for example --limit p99=2ms")
 	}
+	if _, err := s.at("1000", p.Duration); err != nil {
+		return nil, fmt.Errorf("capacity chooses the rate: %w", err)
+	}
 	return s, nil
 }
 
+// quantiles of the metrics that are percentiles.
+var quantiles = map[string]float64{"p50": .5, "p90": .9, "p99": .99, "p999": .999, "service_p50": .5, "service_p99": .99}
+
 // CapacityStrategy is a Strategy that can say what it has found.
 type CapacityStrategy struct {
-	plan    *plan.Plan
-	limits  []limit
-	derived map[string][]plan.Trial // by rate, length and attempt
-}
-
-// Load is what is known about one cell.
-type Load struct {
-	Cell       plan.Cell
-	Low, High  float64 // requests/s: the threshold lies between them with probability 0.9; Low is what the cell sustains
-	Middle     float64 // as likely too low as too high
-	Saturation float64 // of a closed loop
-	Asked      []Asked // in the order they were asked
-	Done       bool    // the interval is as narrow as wanted
-	Why        string  // not empty: why nothing, or no more, is known
-}
-
-// Asked is one trial at a rate.
-type Asked struct {
-	Rate   float64
-	Passed bool
-	Why    string // it did not
-	Record *results.Record
+	plan     *plan.Plan
+	cells    []plan.Cell
+	limits   []limit
+	requests float64 // that a trial has to have
+	most     int
+	derived  map[string]plan.Trial
 }
 
 // Next is one trial of each cell that is not done, in a random order.
@@ -83,163 +87,235 @@ func (s *CapacityStrategy) Next(done []results.Record) Step {
 	return step
 }
 
-// Loads says how far the search has come with each cell.
-func (s *CapacityStrategy) Loads(done []results.Record) []Load {
-	_, loads := s.follow(done)
-	return loads
+// Found says how far the search has come with each cell, in the plan's order.
+func (s *CapacityStrategy) Found(done []results.Record) (all []results.Capacity) {
+	_, hunts := s.follow(done)
+	for i := range hunts {
+		all = append(all, hunts[i].Capacity)
+	}
+	return all
 }
 
-func (s *CapacityStrategy) follow(done []results.Record) (Step, []Load) {
+// hunt is the search for the capacity of one cell.
+type hunt struct {
+	results.Capacity
+	known     *stats.Threshold
+	did       float64 // the most it completed per second in a trial
+	start     float64 // the rate that is doubled
+	ramp      bool    // no trial has missed a limit yet
+	undecided int
+	failed    int
+	over      bool
+}
+
+func (s *CapacityStrategy) follow(done []results.Record) (Step, []hunt) {
 	before, repeats := index(done)
-	cells := s.plan.Cells()
-	loads, known := make([]Load, len(cells)), make([]*stats.Threshold, len(cells))
-	for i, c := range cells {
-		loads[i].Cell = c
+	hunts := make([]hunt, len(s.cells))
+	for i, c := range s.cells {
+		hunts[i] = hunt{ramp: true, Capacity: results.Capacity{Cell: c, Verdict: results.Unclear, Level: sure, Rates: []results.AtRate{}}}
 	}
-	for round := 0; round <= mostRates; round++ {
-		var trials []plan.Trial
-		why, asking := "", false
-		for _, i := range s.order(round) {
-			l := &loads[i]
-			if l.Done || l.Why != "" {
+	for round := 0; ; round++ {
+		step, asking := Step{}, false
+		for _, i := range rand.New(rand.NewPCG(s.plan.Seed, uint64(round))).Perm(len(hunts)) {
+			h := &hunts[i]
+			if h.over {
 				continue
 			}
 			asking = true
-			rate := s.rate(l, known[i], round, i)
-			attempt := func(n int) []plan.Trial { return s.trial(i, round, n, rate, l.Saturation) }
-			left, again := before.pending(attempt, repeats < Repeats(round+1)*len(cells))
+			rate := s.next(h, round, i)
+			attempt := func(n int) []plan.Trial { return []plan.Trial{s.trial(i, round, n, rate, h.did)} }
+			left, why := before.pending(attempt, repeats < Repeats(round+1)*len(hunts))
 			if len(left) > 0 {
-				trials, why = append(trials, left...), cmp.Or(why, again)
+				h.Why = fmt.Sprintf("the search ended early, after %d of its trials", h.Trials)
+				step.Run, step.Why = append(step.Run, left...), cmp.Or(step.Why, why)
 				continue
 			}
-			r := before.last(attempt)
-			if round == 0 {
-				known[i] = s.begin(l, r)
-				continue
-			}
-			s.learn(l, known[i], rate, r)
+			s.learn(h, rate, before.last(attempt(0)[0].ID))
 		}
-		if len(trials) > 0 {
-			return Step{Run: trials, Why: why}, loads
+		if len(step.Run) > 0 {
+			return step, hunts
 		}
 		if !asking {
-			break
+			return Step{Stop: fmt.Sprintf("the search for %d capacities is over", len(hunts))}, hunts
 		}
 	}
-	for i := range loads {
-		if l := &loads[i]; !l.Done && l.Why == "" {
-			l.Why = fmt.Sprintf("after %d trials the interval is still wider than a fifth", len(l.Asked))
-		}
-	}
-	return Step{Stop: fmt.Sprintf("the capacity of %d cells was looked for", len(cells))}, loads
 }
 
-// last is the record of the last attempt that was run.
-func (p past) last(attempt func(n int) []plan.Trial) (r *results.Record) {
+// last is the record of the last attempt at a trial that was run.
+func (p past) last(id string) (r *results.Record) {
 	for n := range maxAttempts {
-		if next := p[trial{attempt(n)[0].ID, n}]; next != nil {
+		if next := p[trial{id, n}]; next != nil {
 			r = next
 		}
 	}
 	return r
 }
 
-// order is that of the cells in a round.
-func (s *CapacityStrategy) order(round int) []int {
-	return rand.New(rand.NewPCG(s.plan.Seed, uint64(round))).Perm(len(s.plan.Cells()))
-}
-
-// rate is what to ask of a cell in a round, with three digits; 0 is a closed loop.
-func (s *CapacityStrategy) rate(l *Load, t *stats.Threshold, round, cell int) float64 {
+// next is the rate to ask of a cell in a round; 0 is a closed loop.
+func (s *CapacityStrategy) next(h *hunt, round, cell int) float64 {
 	if round == 0 {
 		return 0
 	}
-	if ramp := l.Saturation / deepest * math.Exp2(float64(round)); !slices.ContainsFunc(l.Asked, func(a Asked) bool { return !a.Passed }) && ramp <= l.Saturation*beyond {
-		return threeDigits(ramp)
+	if double := h.start * math.Exp2(float64(round-1)); h.ramp && double <= h.Closed*beyond {
+		return max(h.Lowest, onGrid(double, math.Round))
 	}
-	return threeDigits(t.Ask(rand.New(rand.NewPCG(s.plan.Seed, uint64(round)<<32|uint64(cell)))))
+	ask := h.known.Ask(rand.New(rand.NewPCG(s.plan.Seed, uint64(round)<<32|uint64(cell))))
+	return max(h.Lowest, onGrid(ask, math.Round))
 }
 
-func threeDigits(v float64) float64 {
+// onGrid is the rate next to v of those that are asked, to three digits.
+func onGrid(v float64, round func(float64) float64) float64 {
+	v = 1000 * math.Exp2(round(perOctave*math.Log2(v/1000))/perOctave)
 	scale := math.Pow10(2 - int(math.Floor(math.Log10(v))))
-	return max(1, math.Round(v*scale)/scale)
+	return math.Round(v*scale) / scale
 }
 
-// trial is that of a cell at a rate: of the plan with the rate, and as long as the limits need.
-func (s *CapacityStrategy) trial(cell, round, attempt int, rate, saturation float64) []plan.Trial {
-	text := strconv.FormatFloat(rate, 'f', -1, 64)
-	length := s.length(rate, saturation)
-	key := fmt.Sprint(cell, round, attempt, text)
+// trial is that of a cell at a rate, as long as the limits need.
+func (s *CapacityStrategy) trial(cell, round, attempt int, rate, did float64) plan.Trial {
+	level, length := "none", s.plan.Duration
+	if rate > 0 {
+		level, length = strconv.FormatFloat(rate, 'f', -1, 64), s.length(rate, did)
+	}
+	key := fmt.Sprintf("%d %d %d %s %s", cell, round, attempt, level, length)
 	if t, ok := s.derived[key]; ok {
 		return t
 	}
-	p := s.plan
-	if rate > 0 {
-		if at, err := s.plan.With(plan.Changes{Duration: &length, Knobs: []plan.Factor{{Knob: "rate", Levels: []plan.Level{text}}}}); err == nil {
-			p = at
-		}
+	p, err := s.at(level, length)
+	if err != nil {
+		panic("tuner: " + err.Error()) // it differs from what Capacity tried in a number
 	}
-	c := p.Cells()[cell].String()
-	trials := slices.DeleteFunc(p.Block(round, attempt), func(t plan.Trial) bool { return t.Cell.String() != c })
-	s.derived[key] = trials
-	return trials
+	block, c := round*len(s.cells)+cell, p.Cells()[cell]
+	all := p.Block(block, attempt)
+	t := all[slices.IndexFunc(all, func(t plan.Trial) bool { return t.Cell.String() == c.String() })]
+	t.ID, t.Order = plan.ID(s.plan.Digest(), block, c), 0
+	s.derived[key] = t
+	return t
 }
 
-// length is how long a trial at rate has to be: 40 requests beyond each limited percentile, and 50 relaxation times of a
-// queue with one server, 1/(μ(1−√ρ)²) (Morse 1955), as far as that is within half a minute.
-func (s *CapacityStrategy) length(rate, saturation float64) unit.Duration {
-	ns := float64(s.plan.Duration)
-	for _, l := range s.limits {
-		if q, ok := quantiles[l.metric.Name]; ok {
-			ns = max(ns, 1.1e9*fewBeyond/(1-q)/rate)
-		}
-	}
-	if root := 1 - math.Sqrt(rate/saturation); root > 0 {
-		ns = max(ns, relaxations*1e9/(saturation*root*root))
-	}
-	return unit.Duration(time.Duration(min(ns, max(longestWait, float64(s.plan.Duration)))).Round(time.Millisecond))
+// at is the plan at a rate.
+func (s *CapacityStrategy) at(rate plan.Level, length unit.Duration) (*plan.Plan, error) {
+	return s.plan.With(plan.Changes{Duration: &length, Knobs: []plan.Factor{{Knob: "rate", Levels: []plan.Level{rate}}}})
 }
 
-// quantiles of the metrics that are percentiles.
-var quantiles = map[string]float64{"p50": .5, "p90": .9, "p99": .99, "p999": .999, "service_p50": .5, "service_p99": .99}
+// longest is how long a trial may be.
+func (s *CapacityStrategy) longest() time.Duration {
+	return max(longestWait, time.Duration(s.plan.Duration))
+}
+
+// length is how long a trial at a rate has to be, as far as it may.
+func (s *CapacityStrategy) length(rate, did float64) unit.Duration {
+	seconds := s.requests / rate
+	if rate < did { // else only a miss is believed, and shows soon
+		seconds = max(seconds, relaxations*relaxation(rate, did))
+	}
+	seconds = max(time.Duration(s.plan.Duration).Seconds(), min(seconds, s.longest().Seconds()))
+	return unit.Duration(time.Duration(math.Ceil(seconds*1e3)) * time.Millisecond)
+}
+
+// relaxation is in how many seconds a queue forgets, whose server can do so many requests per second: 1/(μ(1−√ρ)²), of
+// M/M/1 (Morse 1955).
+func relaxation(rate, can float64) float64 {
+	root := 1 - math.Sqrt(rate/can)
+	if root <= 0 {
+		return math.Inf(1)
+	}
+	return 1 / (can * root * root)
+}
+
+// learn takes in a trial.
+func (s *CapacityStrategy) learn(h *hunt, rate float64, r *results.Record) {
+	h.Why = ""
+	if rate == 0 {
+		s.begin(h, r)
+		return
+	}
+	outcome, why := s.judge(h, rate, r)
+	h.note(rate, outcome, why)
+	switch {
+	case r.Metrics == nil:
+		h.failed++
+	default:
+		h.did = max(h.did, r.Metrics.Throughput)
+	}
+	switch outcome {
+	case results.Unclear:
+		h.undecided++
+	default:
+		h.known.Learn(rate, outcome == results.Better)
+		h.Low, h.Median, h.High = h.known.Quantile((1-sure)/2), h.known.Quantile(.5), h.known.Quantile((1+sure)/2)
+	}
+	enough := h.known.Trials() >= FewestRates
+	switch {
+	case enough && h.High < h.Lowest:
+		h.end(results.Worse, "")
+	case enough && h.High <= h.Low*narrow && h.Low >= h.Lowest:
+		h.Sustained = h.Low
+		h.end(results.Better, "")
+	case h.failed == maxAttempts && h.failed == h.Trials:
+		h.end(results.Unmeasured, why)
+	case h.failed == maxAttempts:
+		h.end(results.Unclear, "trials failed: "+why)
+	case h.undecided == FewestRates:
+		h.end(results.Unclear, why)
+	case h.Trials == s.most:
+		h.end(results.Unclear, fmt.Sprintf("more trials (--trials %d), longer ones (--duration) or a quieter machine could tell", 2*s.most))
+	}
+}
+
+func (h *hunt) end(v results.Conclusion, why string) { h.over, h.Verdict, h.Why = true, v, why }
+
+// note counts a trial at its rate.
+func (h *hunt) note(rate float64, outcome results.Conclusion, why string) {
+	h.Trials++
+	i, there := slices.BinarySearchFunc(h.Rates, rate, func(a results.AtRate, rate float64) int { return cmp.Compare(a.Rate, rate) })
+	if !there {
+		h.Rates = slices.Insert(h.Rates, i, results.AtRate{Rate: rate})
+	}
+	at := &h.Rates[i]
+	at.Trials++
+	switch outcome {
+	case results.Better:
+		at.Kept++
+		return
+	case results.Worse:
+		at.Missed++
+		h.ramp = false
+	}
+	at.Why = why
+}
 
 // begin takes in what a closed loop showed.
-func (s *CapacityStrategy) begin(l *Load, r *results.Record) *stats.Threshold {
+func (s *CapacityStrategy) begin(h *hunt, r *results.Record) {
 	if r.Metrics == nil {
-		l.Why = r.Error
-		return nil
+		h.end(results.Unmeasured, r.Error)
+		return
 	}
-	if l.Saturation = r.Metrics.Throughput; l.Saturation < 1 {
-		l.Why = "a closed loop was answered less than once a second"
-		return nil
+	h.Closed, h.did = r.Metrics.Throughput, r.Metrics.Throughput
+	if h.Closed < 1 {
+		h.end(results.Unmeasured, "a closed loop was answered less than once a second")
+		return
 	}
-	for _, lim := range s.limits {
-		if q, ok := quantiles[lim.metric.Name]; ok && fewBeyond/(1-q)/l.Saturation*1e9 > max(longestWait, float64(s.plan.Duration)) {
-			l.Why = fmt.Sprintf("a trial is too short for a limit on %s: at the %s/s that a closed loop reaches, %d requests take longer than 30 s; limit a lower percentile, or take --duration %s",
-				lim.metric.Name, unit.Rate(l.Saturation), int(fewBeyond/(1-q)), time.Duration(2e9*fewBeyond/(1-q)/l.Saturation).Round(time.Second))
-			return nil
-		}
+	long := s.longest()
+	h.Lowest = onGrid(max(h.Closed/deepest, s.requests/long.Seconds()), math.Ceil)
+	if h.Lowest > h.Closed {
+		need := time.Duration(2 * s.requests / h.Closed * 1e9).Round(time.Second)
+		h.end(results.Unclear, fmt.Sprintf("a trial of %s is too short for this limit: at the %s/s that a closed loop reaches, %.0f requests take longer; limit a lower percentile, or take --duration %s",
+			unit.Duration(long), unit.Rate(math.Round(h.Closed)), s.requests, unit.Duration(need)))
+		return
 	}
-	return stats.NewThreshold(l.Saturation/deepest, l.Saturation*beyond)
+	h.start = max(h.Lowest, min(h.Closed/4, s.requests/usualWait.Seconds()))
+	h.known = stats.NewThreshold(h.Lowest/below, h.Closed*beyond)
 }
 
-// learn takes in a trial at a rate.
-func (s *CapacityStrategy) learn(l *Load, t *stats.Threshold, rate float64, r *results.Record) {
-	why := s.missed(rate, r)
-	l.Asked = append(l.Asked, Asked{rate, why == "", why, r})
-	t.Learn(rate, why == "")
-	l.Low, l.Middle, l.High = t.Quantile(.05), t.Quantile(.5), t.Quantile(.95)
-	l.Done = t.Trials() >= fewestRates && l.High/l.Low <= narrow
-}
-
-// missed says why a trial did not pass; "": it did.
-func (s *CapacityStrategy) missed(rate float64, r *results.Record) string {
-	if r.Metrics == nil {
-		return r.Error
-	}
+// judge says whether a trial kept the limits, or decides nothing, and why it did not keep them.
+func (s *CapacityStrategy) judge(h *hunt, rate float64, r *results.Record) (results.Conclusion, string) {
 	m := r.Metrics
-	if m.Throughput < achieved*float64(m.Scheduled)*1e9/float64(max(m.Duration, 1)) {
-		return fmt.Sprintf("%s/s of %s/s were answered in time", unit.Rate(m.Throughput), unit.Rate(rate))
+	if m == nil {
+		return results.Unclear, r.Error
+	}
+	seconds := float64(max(m.Duration, 1)) / 1e9
+	if due := float64(m.Scheduled); due-m.Throughput*seconds > max(achieved*due, float64(m.Connections.Attained)) {
+		return results.Worse, fmt.Sprintf("%.0f of %.0f requests were answered in time", m.Throughput*seconds, due)
 	}
 	limited := false
 	for _, l := range s.limits {
@@ -247,15 +323,20 @@ func (s *CapacityStrategy) missed(rate float64, r *results.Record) string {
 		v, ok := l.metric.Get(r)
 		switch {
 		case !ok:
-			return "too few requests for " + l.metric.Name
-		case v > l.value:
-			return l.metric.Name + " " + l.metric.Text(r)
+			return results.Unclear, fmt.Sprintf("a trial of %s is too short for this limit: too few requests for %s", r.Spec.Load.Duration, l.metric.Name)
+		case v > l.value || l.metric.Censored != nil && l.metric.Censored(r):
+			return results.Worse, l.metric.Name + " " + l.metric.Text(r)
 		case l.metric.Unit == "ns" && m.Lateness.P99 != nil && float64(*m.Lateness.P99) > lateShare*l.value:
-			return "the load generator was late by p99 " + l.metric.Format(float64(*m.Lateness.P99))
+			return results.Worse, "the load generator itself was late, by p99 " + l.metric.Format(float64(*m.Lateness.P99))
 		}
 	}
 	if n := m.Failed + m.TimedOut; n > 0 && !limited {
-		return fmt.Sprintf("%d of %d requests failed", n, m.Offered)
+		return results.Worse, fmt.Sprintf("%d of %d requests failed", n, m.Offered)
 	}
-	return ""
+	// A queue begins empty: that a short trial misses a limit is to be believed, that it keeps it is not.
+	if need := relaxations * relaxation(rate, h.did); seconds < .999*need {
+		return results.Unclear, fmt.Sprintf("a trial of %s is too short for this limit: a queue at %.0f%% of what the server can do takes longer to show itself; take a longer --duration",
+			r.Spec.Load.Duration, 100*rate/h.did)
+	}
+	return results.Better, ""
 }

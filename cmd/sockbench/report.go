@@ -79,7 +79,10 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 // input is what the formats show of a run.
 func input(m results.Manifest, records []results.Record, dir string) (report.Input, error) {
 	a, err := answer(m, records, dir)
-	return report.Input{Manifest: m, Records: records, Answer: a}, err
+	if err == nil {
+		m.Plan, err = m.Asked(records)
+	}
+	return report.Input{Manifest: m, Records: records, Answer: a}, broken(err)
 }
 
 // show writes in one of the formats of -o.

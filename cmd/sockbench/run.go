@@ -251,7 +251,7 @@ func (f *runFlags) trials(c *cobra.Command, w way, m results.Manifest, log *resu
 		}
 		records = append(records, r)
 		gone.note(r)
-		progress.Trial(p.Label(r.Cell), outcome(&r))
+		progress.Trial(labelled(p, r.Cell), outcome(&r))
 		return nil
 	}
 	strategy = tuner.Telling(strategy, func(why string) {
@@ -267,6 +267,15 @@ func (f *runFlags) trials(c *cobra.Command, w way, m results.Manifest, log *resu
 		return records, cut
 	}
 	return records, broken(err)
+}
+
+// labelled is the label of a record's cell, with the rate that a search chose.
+func labelled(p *plan.Plan, c plan.Cell) string {
+	label := p.Label(c)
+	if rate, ok := c["rate"]; ok && !slices.ContainsFunc(p.Factors, func(f plan.Factor) bool { return f.Knob == "rate" }) {
+		label += " rate=" + rate
+	}
+	return label
 }
 
 // outcome is a trial in a word, for the progress.
@@ -287,7 +296,11 @@ func outcome(r *results.Record) string {
 // answer is what every way says of records: of each cell, and why it is so.
 func answer(m results.Manifest, records []results.Record, dir string) (a results.Answer, err error) {
 	p := m.Plan
-	cells, err := results.Summarize(p.Cells(), records)
+	asked, err := m.Asked(records)
+	if err != nil {
+		return a, broken(err)
+	}
+	cells, err := results.Summarize(asked.Cells(), records)
 	if err != nil {
 		return a, broken(err)
 	}

@@ -25,7 +25,7 @@ type way struct {
 }
 
 // searches are the ways of those strategies that a manifest names.
-var searches = map[string]way{}
+var searches = map[string]way{results.CapacitySearch: sustaining}
 
 func wayOf(m results.Manifest) way {
 	switch {
