@@ -91,6 +91,7 @@ type Changes struct {
 	Variants         []Variant // instead of the plan's
 	Exclude          []Cell    // beside the plan's, of which those are dropped that match nothing any more
 	Gate             []Gate    // instead of the plan's
+	Limits           []Limit   // instead of the plan's
 }
 
 // With is p with the changes made, and errors as New has them.
@@ -117,6 +118,9 @@ func (p *Plan) With(c Changes) (*Plan, error) {
 	raw.Exclude = slices.Concat(raw.Exclude, c.Exclude)
 	if len(c.Gate) > 0 {
 		raw.Gate = c.Gate
+	}
+	if len(c.Limits) > 0 {
+		raw.Limits = c.Limits
 	}
 	return made(build(raw, len(p.Exclude), false))
 }

@@ -9,15 +9,16 @@ import (
 
 // Answer is "run -o json".
 type Answer struct {
-	Verdict  string    // of a check: what it found; else "done"
-	Headline string    // of a check: the verdict in a line; only people see it
+	Verdict  string    // of a check or a search: what it found; else "done"
+	Headline string    // of a check or a search: the verdict in a line; only people see it
 	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
 	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
 	Sessions []Session
-	Run      string   // the run folder
-	Because  []string // the first diagnosis of each cell, where there is one; only people see it
+	Capacity []Capacity // of a search for it: of each cell of its plan
+	Run      string     // the run folder
+	Because  []string   // the first diagnosis of each cell, where there is one; only people see it
 }
 
 // cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
@@ -54,8 +55,9 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		Findings []Finding  `json:"findings"`
 		Cells    []cellJSON `json:"cells"`
 		Sessions []Session  `json:"sessions,omitempty"`
+		Capacity []Capacity `json:"capacity,omitempty"`
 		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Sessions, a.Run})
+	}{a.Verdict, findings, cells, a.Sessions, a.Capacity, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {

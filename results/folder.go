@@ -26,9 +26,10 @@ type Manifest struct {
 	Plan     *plan.Plan        `json:"plan"`
 	Digest   string            `json:"digest"` // of the plan, by the build that wrote it
 	Seed     uint64            `json:"seed"`
-	Until    unit.Share        `json:"until,omitzero"`  // the precision that ends the run before its last block; 0: none
-	Check    *Checking         `json:"check,omitempty"` // nil: it is no check
-	Machine  json.RawMessage   `json:"machine"`         // its fingerprint, as the caller took it
+	Until    unit.Share        `json:"until,omitzero"`   // the precision that ends the run before its last block; 0: none
+	Check    *Checking         `json:"check,omitempty"`  // nil: it is no check
+	Search   *Search           `json:"search,omitempty"` // nil: it is no search
+	Machine  json.RawMessage   `json:"machine"`          // its fingerprint, as the caller took it
 	Started  time.Time         `json:"started"`
 }
 
@@ -37,6 +38,14 @@ type Checking struct {
 	Old   string `json:"old,omitempty"` // commits
 	New   string `json:"new,omitempty"`
 	Build string `json:"build,omitempty"`
+}
+
+// Search says that a run chooses its trials by what it has seen, to find something within the limits of its plan.
+type Search struct {
+	Strategy string `json:"strategy"`         // race or CapacitySearch
+	Goal     string `json:"goal,omitempty"`   // the metric to be best at
+	Trials   int    `json:"trials,omitempty"` // at most; of a capacity: of each cell
+	Pairs    int    `json:"pairs,omitempty"`  // at most, to confirm what was found
 }
 
 // Log is the one writer of a run folder. Not safe for concurrent use.

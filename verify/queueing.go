@@ -69,7 +69,7 @@ func judgeQueueing(r []*results.Record) (lines []Line) {
 			way = m.Service.Mean - mean(service)
 		}
 		name := fmt.Sprintf("%s, ρ %.1f, waiting %s: ", law, c.rate*work.Seconds(), c.where)
-		least, most := lindley(at, service, 0), lindley(at, service, way)
+		least, most := Lindley(at, service, 0), Lindley(at, service, way)
 		lines = append(lines, same(name+"offered", m.Offered, int64(len(at))))
 		for _, of := range []struct {
 			name     string
@@ -121,9 +121,9 @@ func exponential(seed uint64, mean float64, n int) []float64 {
 
 func constant(v float64, n int) []float64 { return slices.Repeat([]float64{v}, n) }
 
-// lindley is the response times of requests that are served one after another, each of which occupies the server for its
+// Lindley is the response times of requests that are served one after another, each of which occupies the server for its
 // service and for way.
-func lindley(at, service []float64, way float64) []float64 {
+func Lindley(at, service []float64, way float64) []float64 {
 	times, wait := make([]float64, len(at)), 0.0
 	for k := range at {
 		if k > 0 {

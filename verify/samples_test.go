@@ -99,8 +99,8 @@ func TestQueueing(t *testing.T) {
 			slices.Sort(ways)
 			way := ways[len(ways)/2]
 			what := fmt.Sprintf("%s, service %s, utilisation %.2f, %d requests, %d µs of way", model.target, service, float64(busy)/float64(length), len(client), way/1e3)
-			agree(t, what+", by the server's own time", measured, lindley(at, works, 0), 99, .95, math.Inf(1))
-			agree(t, what+", with the way", measured, lindley(at, works, float64(way)), 90, 0, 1.15)
+			agree(t, what+", by the server's own time", measured, Lindley(at, works, 0), 99, .95, math.Inf(1))
+			agree(t, what+", with the way", measured, Lindley(at, works, float64(way)), 90, 0, 1.15)
 		}
 	}
 }

@@ -150,11 +150,11 @@ func TestReport(t *testing.T) {
 // Known answers of what the tests expect by.
 func TestTheory(t *testing.T) {
 	at, service := []float64{0, 1, 2, 10}, []float64{3, 3, 3, 3}
-	if got := lindley(at, service, 0); got[0] != 3 || got[1] != 5 || got[2] != 7 || got[3] != 3 {
-		t.Errorf("lindley: %v", got)
+	if got := Lindley(at, service, 0); got[0] != 3 || got[1] != 5 || got[2] != 7 || got[3] != 3 {
+		t.Errorf("Lindley: %v", got)
 	}
-	if got := lindley(at, service, 1); got[2] != 10 || got[3] != 6 {
-		t.Errorf("lindley with a way: %v", got)
+	if got := Lindley(at, service, 1); got[2] != 10 || got[3] != 6 {
+		t.Errorf("Lindley with a way: %v", got)
 	}
 	if got := poisson(1, 1000, 100e9); math.Abs(float64(len(got))-100_000) > 1000 {
 		t.Errorf("%d arrivals, expected about 100000", len(got))

@@ -125,7 +125,7 @@ func (f *checkFlags) run(c *cobra.Command, k *knobs) (err error) {
 		return err
 	}
 	if f.dryRun {
-		return broken(describe(c.OutOrStdout(), f.output.level, p, foretellCheck(p)))
+		return f.describe(c, p)
 	}
 	return f.newRun(c, p)
 }

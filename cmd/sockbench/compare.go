@@ -165,7 +165,7 @@ func (f *compareFlags) compare(c *cobra.Command, args []string) (*compare.Result
 	if err := same.UnmarshalText([]byte(f.same)); err != nil || same <= 0 {
 		return nil, fmt.Errorf("--same %s: write it as 5%%", f.same)
 	}
-	a, err := openRun(c.ErrOrStderr(), args[0])
+	a, err := openComparable(c.ErrOrStderr(), args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +208,15 @@ func (f *compareFlags) compare(c *cobra.Command, args []string) (*compare.Result
 	return r, nil
 }
 
+// openComparable is openRun of what has pairs of trials: those of a search for a capacity are each at a rate of their own.
+func openComparable(w io.Writer, dir string) (*results.Run, error) {
+	run, err := openRun(w, dir)
+	if err == nil && run.Manifest.Search != nil && run.Manifest.Search.Strategy == results.CapacitySearch {
+		return nil, fmt.Errorf("%s is of a search for a capacity: its trials are at different rates and make no pairs; compare at one rate that all sustain: sockbench run … --rate RATE", dir)
+	}
+	return run, err
+}
+
 // sides are what is compared inside a run, or of two: by --cells, or by --by.
 func (f *compareFlags) sides(a, b *plan.Plan) (x, y plan.Cell, err error) {
 	if f.by != "" && len(f.cells) > 0 {
@@ -232,7 +241,7 @@ func (f *compareFlags) sides(a, b *plan.Plan) (x, y plan.Cell, err error) {
 
 // between compares two runs.
 func (f *compareFlags) between(c *cobra.Command, a *results.Run, dir string, filter []plan.Cell, metrics []results.Metric, same float64) (*compare.Result, error) {
-	b, err := openRun(c.ErrOrStderr(), dir)
+	b, err := openComparable(c.ErrOrStderr(), dir)
 	if err != nil {
 		return nil, err
 	}

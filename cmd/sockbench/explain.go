@@ -35,11 +35,15 @@ lists the rules.`,
 			if err != nil {
 				return err
 			}
-			wanted, err := explain.Select(run.Manifest.Plan, args[1:])
+			p, err := run.Manifest.Asked(run.Records)
+			if err != nil {
+				return broken(err)
+			}
+			wanted, err := explain.Select(p, args[1:])
 			if err != nil {
 				return err
 			}
-			cells := explain.Cells(run.Manifest.Plan, run.Records, wanted)
+			cells := explain.Cells(p, run.Records, wanted)
 			return broken(explain.Write(c.OutOrStdout(), output.level, term.Columns(c.OutOrStdout()), args[0], cells))
 		},
 	}

@@ -113,5 +113,9 @@ func printLoad(c *cobra.Command, p *plan.Plan, rec results.Record, format string
 		e.SetIndent("", "  ")
 		return broken(e.Encode(rec.Metrics))
 	}
-	return show(out, format, input(results.Manifest{Plan: p}, []results.Record{rec}, ""))
+	in, err := input(results.Manifest{Plan: p}, []results.Record{rec}, "")
+	if err != nil {
+		return err
+	}
+	return show(out, format, in)
 }

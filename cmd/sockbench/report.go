@@ -40,7 +40,10 @@ that is still being written, was interrupted or is damaged is shown as far as it
 			if err != nil {
 				return err
 			}
-			in := input(run.Manifest, run.Records, args[0])
+			in, err := input(run.Manifest, run.Records, args[0])
+			if err != nil {
+				return err
+			}
 			if err := exports.write(c.ErrOrStderr(), in); err != nil {
 				return err
 			}
@@ -89,8 +92,12 @@ func boundGarbage(dir string) {
 }
 
 // input is what the formats show of a run.
-func input(m results.Manifest, records []results.Record, dir string) report.Input {
-	return report.Input{Manifest: m, Records: records, Answer: answer(m, records, dir)}
+func input(m results.Manifest, records []results.Record, dir string) (report.Input, error) {
+	a, err := answer(m, records, dir)
+	if err == nil {
+		m.Plan, err = m.Asked(records)
+	}
+	return report.Input{Manifest: m, Records: records, Answer: a}, broken(err)
 }
 
 // show writes in one of the formats of -o.

@@ -33,6 +33,7 @@ type runFlags struct {
 	output        choice
 	exports       exportFlag
 	check         *results.Checking // nil: it is no check
+	search        *results.Search   // nil: it is no search
 	gate          gateFlags
 
 	// What a playbook or a check does otherwise.
@@ -84,7 +85,7 @@ folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands 
 				}
 			}
 			if f.dryRun {
-				return broken(describe(c.OutOrStdout(), f.output.level, p, f.foretell(p)))
+				return f.describe(c, p)
 			}
 			return f.newRun(c, p)
 		},
@@ -137,27 +138,34 @@ func (f *runFlags) newRun(c *cobra.Command, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	v := thisVersion()
-	manifest := results.Manifest{Versions: map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go},
-		Plan: p, Until: unit.Share(f.until), Check: f.check, Machine: fingerprint, Started: time.Now().UTC()}
+	v, manifest := thisVersion(), f.manifest(p)
+	manifest.Versions = map[string]string{"sockbench": v.Version, "revision": v.Revision, "go": v.Go}
+	manifest.Machine, manifest.Started = fingerprint, time.Now().UTC()
 	log, err := results.Create(dir, manifest)
 	if err != nil {
 		return broken(err)
 	}
 	if !f.quiet {
-		says := f.foretell(p)
-		if f.check != nil {
-			says = foretellCheck(p)
-		}
-		if err := paragraphs(c.ErrOrStderr(), says); err != nil {
+		if err := paragraphs(c.ErrOrStderr(), wayOf(manifest).foretell(manifest)); err != nil {
 			return broken(errors.Join(err, log.Close()))
 		}
 	}
 	return f.drive(c, manifest, log, dir, nil)
 }
 
+// manifest is what p and the flags say a run is of.
+func (f *runFlags) manifest(p *plan.Plan) results.Manifest {
+	return results.Manifest{Plan: p, Until: unit.Share(f.until), Check: f.check, Search: f.search}
+}
+
+// describe shows what p would be, and runs nothing.
+func (f *runFlags) describe(c *cobra.Command, p *plan.Plan) error {
+	m := f.manifest(p)
+	return broken(describe(c.OutOrStdout(), f.output.level, p, wayOf(m).foretell(m)))
+}
+
 func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error {
-	for _, name := range []string{"blocks", "duration", "warmup", "seed", "name", "variant", "exclude", "budget", "until", "out", "dry-run"} {
+	for _, name := range []string{"blocks", "duration", "warmup", "seed", "name", "variant", "exclude", "budget", "until", "goal", "limit", "trials", "out", "dry-run"} {
 		if c.Flags().Changed(name) {
 			return fmt.Errorf("--%s: --resume takes everything but -o and --quiet from the folder", name)
 		}
@@ -181,23 +189,55 @@ func (f *runFlags) continueRun(c *cobra.Command, k *knobs, args []string) error 
 	if err := affordable(done.Manifest.Plan); err != nil {
 		return errors.Join(err, broken(log.Close()))
 	}
-	f.until = untilFlag(done.Manifest.Until)
 	return f.drive(c, done.Manifest, log, f.resume, done.Records)
 }
 
-// drive runs what is left of the plan and shows all of it.
-func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log, dir string, done []results.Record) (err error) {
+// drive runs what is left to be run in a folder, shows all of it, and ends as its way has it.
+func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log, dir string, done []results.Record) error {
+	w := wayOf(m)
+	records, err := f.trials(c, w, m, log, done)
+	if err == nil && w.then != nil {
+		err = w.then(f, c, m, records, dir)
+	}
+	if c.Context().Err() != nil {
+		fmt.Fprintf(c.ErrOrStderr(), "%d finished trials are kept in %s; go on with: %s --resume %s\n", len(records), dir, f.again, dir)
+	} else if err != nil {
+		return err
+	}
+	in, shown := input(m, records, dir)
+	if shown == nil {
+		shown = errors.Join(f.show(c.OutOrStdout(), f.output.level, in), f.exports.write(c.ErrOrStderr(), in))
+	}
+	if err == nil {
+		err = shown
+	}
+	if f.output.level == "table" {
+		fmt.Fprintf(c.ErrOrStderr(), "%d trials in %s\n", len(records), dir)
+	}
+	if err != nil {
+		return err
+	}
+	return w.end(f, c.ErrOrStderr(), in)
+}
+
+// trials runs what is left to be run, closes the log, and returns all records; also those of a run that was cut short,
+// whose error is then that of c's context alone.
+func (f *runFlags) trials(c *cobra.Command, w way, m results.Manifest, log *results.Log, done []results.Record) (records []results.Record, err error) {
 	p := m.Plan
 	defer func() { err = errors.Join(err, broken(log.Close())) }()
+	strategy, err := w.strategy(m)
+	if err != nil {
+		return done, err
+	}
 	progress := term.NewProgress(c.ErrOrStderr(), f.quiet)
 	defer progress.Close()
 	perTrial := time.Duration(p.Warmup) + time.Duration(p.Duration) + lab.Overhead
 	counting, _ := results.Counting(done)
-	progress.Start(f.expected(p)*len(p.Cells()), len(counting), perTrial)
+	progress.Start(w.trials(m), len(counting), perTrial)
 
 	var l lab.Lab
 	defer l.Close()
-	records := slices.Clone(done)
+	records = slices.Clone(done)
 	gone := lost{}
 	runTrial := func(ctx context.Context, t plan.Trial) (results.Record, error) {
 		if r, ok := gone.record(t); ok {
@@ -211,15 +251,8 @@ func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log,
 		}
 		records = append(records, r)
 		gone.note(r)
-		progress.Trial(p.Label(r.Cell), outcome(&r))
+		progress.Trial(labelled(p, r.Cell), outcome(&r))
 		return nil
-	}
-	strategy := tuner.Matrix(p)
-	switch {
-	case m.Check != nil:
-		strategy = tuner.Check(p)
-	case f.until > 0:
-		strategy = tuner.Until(p, float64(f.until))
 	}
 	strategy = tuner.Telling(strategy, func(why string) {
 		progress.Add(len(p.Cells()))
@@ -227,30 +260,22 @@ func (f *runFlags) drive(c *cobra.Command, m results.Manifest, log *results.Log,
 	})
 	last, err := tuner.Drive(c.Context(), strategy, runTrial, keep, done)
 	progress.Close()
-	if last.Stop != "" && f.until > 0 && !f.quiet {
+	if last.Stop != "" && m.Until > 0 && !f.quiet {
 		fmt.Fprintln(c.ErrOrStderr(), last.Stop)
 	}
 	if cut := c.Context().Err(); cut != nil {
-		fmt.Fprintf(c.ErrOrStderr(), "%d finished trials are kept in %s; go on with: %s --resume %s\n", len(records), dir, f.again, dir)
-		err = cut
-	} else if err != nil {
-		return broken(err)
+		return records, cut
 	}
-	in := input(m, records, dir)
-	shown := errors.Join(f.show(c.OutOrStdout(), f.output.level, in), f.exports.write(c.ErrOrStderr(), in))
-	if err == nil {
-		err = shown
+	return records, broken(err)
+}
+
+// labelled is the label of a record's cell, with the rate that a search chose.
+func labelled(p *plan.Plan, c plan.Cell) string {
+	label := p.Label(c)
+	if rate, ok := c["rate"]; ok && !slices.ContainsFunc(p.Factors, func(f plan.Factor) bool { return f.Knob == "rate" }) {
+		label += " rate=" + rate
 	}
-	if f.output.level == "table" {
-		fmt.Fprintf(c.ErrOrStderr(), "%d trials in %s\n", len(records), dir)
-	}
-	switch {
-	case err != nil:
-		return err
-	case m.Check != nil:
-		return f.gate.end(c.ErrOrStderr(), in)
-	}
-	return broken(withoutResult(p, records))
+	return label
 }
 
 // outcome is a trial in a word, for the progress.
@@ -268,14 +293,16 @@ func outcome(r *results.Record) string {
 	return strings.Join(parts, " ")
 }
 
-func answer(m results.Manifest, records []results.Record, dir string) results.Answer {
+// answer is what every way says of records: of each cell, and why it is so.
+func answer(m results.Manifest, records []results.Record, dir string) (a results.Answer, err error) {
 	p := m.Plan
-	cells := results.Summarize(p.Cells(), records)
-	findings, levels := results.Effects(p, records)
-	a := results.Answer{Verdict: "done", Findings: findings, Levels: levels, Cells: cells, Sessions: results.Sessions(records), Run: dir}
-	if m.Check != nil {
-		now := results.JudgeCheck(p, records)
-		a.Verdict, a.Headline, a.Findings = string(now.Verdict), now.Headline, now.Findings
+	asked, err := m.Asked(records)
+	if err != nil {
+		return a, broken(err)
+	}
+	a = results.Answer{Verdict: "done", Cells: results.Summarize(asked.Cells(), records), Sessions: results.Sessions(records), Run: dir}
+	if err := wayOf(m).find(&a, m, records); err != nil {
+		return a, err
 	}
 	for i, f := range a.Findings {
 		a.Findings[i].Why = explain.Why(f, records)
@@ -284,10 +311,7 @@ func answer(m results.Manifest, records []results.Record, dir string) results.An
 		a.Headline += ". Moved: " + a.Findings[0].Why
 	}
 	a.Because = explain.Top(explain.Cells(p, records, nil))
-	if len(a.Findings) == 0 && m.Check == nil {
-		a.Nothing = results.Precision(p, records)
-	}
-	return a
+	return a, nil
 }
 
 // waiting says on a terminal that a load of some seconds is running, until it is called.

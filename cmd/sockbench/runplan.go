@@ -29,21 +29,32 @@ type planFlags struct {
 	exclude          []string
 	budget           durationFlag
 	until            untilFlag
+	limits           []string
 
 	notes []string // on the plan that was made, for people
 }
 
 func (f *planFlags) flags(c *cobra.Command) {
-	f.warmup, f.duration = durationFlag(plan.DefaultWarmup), durationFlag(plan.DefaultDuration)
-	c.Flags().StringArrayVar(&f.variants, "variant", nil, "a named bundle of knobs, for example 'new: backlog=1024,TCP_NODELAY=on'; several are compared")
-	c.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out the cells with these levels: target=blocking,write=split")
+	f.experiment(c, "run")
 	c.Flags().IntVar(&f.blocks, "blocks", plan.DefaultBlocks, "how often every cell is run; with --until: at most")
 	c.Flags().Var(&f.budget, "budget", "as many blocks as fit into this time, for example 5m")
 	c.Flags().Var(&f.until, "until", "more blocks until the 99 % interval of every factor's effect reaches at most this far to either side: interval=5%")
+}
+
+// experiment adds the flags that say what is run, and not how often.
+func (f *planFlags) experiment(c *cobra.Command, name string) {
+	f.warmup, f.duration = durationFlag(plan.DefaultWarmup), durationFlag(plan.DefaultDuration)
+	c.Flags().StringArrayVar(&f.variants, "variant", nil, "a named bundle of knobs, for example 'new: backlog=1024,TCP_NODELAY=on'; several are compared")
+	c.Flags().StringArrayVar(&f.exclude, "exclude", nil, "leave out the cells with these levels: target=blocking,write=split")
 	c.Flags().Var(&f.duration, "duration", "length of a trial's measure phase")
 	c.Flags().Var(&f.warmup, "warmup", "load before the measure phase, which does not count")
 	c.Flags().Uint64Var(&f.seed, "seed", plan.DefaultSeed, "of the order of trials, arrivals and service times")
-	c.Flags().StringVar(&f.name, "name", "run", "of the run, for its folder")
+	c.Flags().StringVar(&f.name, "name", name, "of the run, for its folder")
+}
+
+// limitFlag adds the flag of what is to be kept to, for commands that look for something within limits.
+func (f *planFlags) limitFlag(c *cobra.Command, help string) {
+	c.Flags().StringArrayVar(&f.limits, "limit", nil, help+"; repeatable, and instead of the plan's limits")
 }
 
 // untilFlag is "interval=5%".
@@ -65,9 +76,22 @@ func (u *untilFlag) Set(s string) error {
 	return nil
 }
 
-// plan is that of file with what flags and environment change in it; without a file it is made of the knobs alone, or
-// the built-in one where none is named.
+// plan is the changed one, with as many blocks as --budget and --until ask for.
 func (f *planFlags) plan(c *cobra.Command, k *knobs, file string) (*plan.Plan, error) {
+	p, err := f.changed(c, k, file)
+	if err != nil || f.budget == 0 && f.until == 0 {
+		return p, err
+	}
+	blocks, err := f.most(c, p)
+	if err != nil {
+		return nil, err
+	}
+	return p.With(plan.Changes{Blocks: &blocks})
+}
+
+// changed is the plan of file with what flags and environment change in it; without a file it is made of the knobs alone,
+// or the built-in one where none is named.
+func (f *planFlags) changed(c *cobra.Command, k *knobs, file string) (*plan.Plan, error) {
 	change, err := f.changes(c, k)
 	if err != nil {
 		return nil, err
@@ -89,14 +113,8 @@ func (f *planFlags) plan(c *cobra.Command, k *knobs, file string) (*plan.Plan, e
 		return nil, err
 	}
 	p, notes, err := merge(p)
-	if f.notes = append(f.notes, notes...); err != nil || f.budget == 0 && f.until == 0 {
-		return p, err
-	}
-	blocks, err := f.most(c, p)
-	if err != nil {
-		return nil, err
-	}
-	return p.With(plan.Changes{Blocks: &blocks})
+	f.notes = append(f.notes, notes...)
+	return p, err
 }
 
 // onlyCommand is the command that is named as the target, where no other knob is named.
@@ -179,6 +197,14 @@ func (f *planFlags) changes(c *cobra.Command, k *knobs) (plan.Changes, error) {
 		}
 		change.Variants = append(change.Variants, plan.Variant{Name: strings.TrimSpace(name), Knobs: bundle})
 	}
+	for _, text := range f.limits {
+		metric, limit, ok := strings.Cut(text, "=")
+		if !ok {
+			errs = append(errs, fmt.Errorf("--limit %s: write a metric and what it must keep to, as p99=2ms or errors=0", text))
+			continue
+		}
+		change.Limits = append(change.Limits, plan.Limit{Metric: strings.TrimSpace(metric), Limit: strings.TrimSpace(limit)})
+	}
 	return change, errors.Join(errs...)
 }
 
@@ -215,15 +241,15 @@ func length(p *plan.Plan, blocks int) time.Duration {
 func longest(p *plan.Plan, blocks int) time.Duration { return length(p, blocks+tuner.Repeats(blocks)) }
 
 // expected is how many blocks a run of p is likely to have.
-func (f *planFlags) expected(p *plan.Plan) int {
-	if f.until == 0 {
+func expected(p *plan.Plan, until unit.Share) int {
+	if until == 0 {
 		return p.Blocks
 	}
-	return min(p.Blocks, max(results.BlocksFor(p, float64(f.until)), results.FewestBlocks(p)))
+	return min(p.Blocks, max(results.BlocksFor(p, float64(until)), results.FewestBlocks(p)))
 }
 
 // foretell says how long a run takes and what that buys.
-func (f *planFlags) foretell(p *plan.Plan) string {
+func foretell(p *plan.Plan, until unit.Share) string {
 	cells := len(p.Cells())
 	round := func(d time.Duration) string {
 		if d >= 10*time.Second {
@@ -233,10 +259,10 @@ func (f *planFlags) foretell(p *plan.Plan) string {
 	}
 	says := fmt.Sprintf("%s × %s = %s of %s + %s: %s, or up to %s where disturbed blocks are run again\n%s",
 		term.Count(cells, "cell"), term.Count(p.Blocks, "block"), term.Count(cells*p.Blocks, "trial"), p.Warmup, p.Duration, round(length(p, p.Blocks)), round(longest(p, p.Blocks)), results.Foresee(p, p.Blocks))
-	if f.until == 0 {
+	if until == 0 {
 		return says
 	}
-	n := f.expected(p)
+	n := expected(p, until)
 	return fmt.Sprintf("until interval=%s: about %s, %s, where trials scatter as on a busy virtual machine; at most:\n%s",
-		unit.Share(f.until), term.Count(n, "block"), round(length(p, n)), says)
+		until, term.Count(n, "block"), round(length(p, n)), says)
 }

@@ -126,6 +126,9 @@ func moved(from, to []*results.Record, times float64) (shifts []Shift) {
 // Why is the evidence that moved from Cells[1] of a finding, which is the worse or the old side, to Cells[0], in words;
 // "": none did. What moved half as much as the metric may be the reason of a small effect.
 func Why(f results.Finding, records []results.Record) string {
+	if len(f.Cells) != 2 {
+		return ""
+	}
 	from, to := pairs(f, records)
 	var words []string
 	times := shiftTimes

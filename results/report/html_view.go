@@ -23,6 +23,7 @@ type view struct {
 	Blocks                         int // that have a trial
 	Plan                           *plan.Plan
 	Took, Machine                  string
+	Length                         string // of a trial's measure phase
 	Findings                       []findingView
 	Nothing                        string
 	Headline                       string // of a check
@@ -99,7 +100,7 @@ func newView(in Input) view {
 			v.Failed++
 		}
 	}
-	v.Blocks, v.Took = len(blocks), took(in.Records, p)
+	v.Blocks, v.Took, v.Length = len(blocks), took(in.Records, p), length(in.Records, p)
 	for i, f := range in.Answer.Findings {
 		v.Findings = append(v.Findings, newFinding(in.Answer.Cells, f, i+1))
 	}
@@ -121,6 +122,19 @@ func took(records []results.Record, p *plan.Plan) string {
 		}
 	}
 	return (last.Sub(first) + time.Duration(p.Warmup) + time.Duration(p.Duration)).Round(time.Second).String()
+}
+
+// length is how long the measure phases were: of a search for a capacity they differ.
+func length(records []results.Record, p *plan.Plan) string {
+	least, most := p.Duration, p.Duration
+	for i := range records {
+		d := records[i].Spec.Load.Duration
+		least, most = min(least, d), max(most, d)
+	}
+	if least == most {
+		return most.String()
+	}
+	return least.String() + " – " + most.String()
 }
 
 func newFinding(cells []results.CellSummary, f results.Finding, number int) findingView {

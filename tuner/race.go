@@ -1,0 +1,421 @@
+package tuner
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/stats"
+)
+
+// How a race goes on. Measured on simulated spaces of 48 cells: TestRaceFindsTheBest.
+const (
+	promising = 12 // cells that the model keeps
+	fewCells  = 15 // below, no cell is left out for what a model says
+	fairStart = 3  // blocks before a cell is dropped by its own trials
+
+	indifferent = .03 // how much better than the best a cell has to be able to be to stay
+	unlikely    = .025
+	slack       = .10 // by how much, in ln, the model may expect a limit to be missed
+	everyRuns   = 6   // between the knots of the drift
+)
+
+// Race looks for the cell with the best goal among those that keep the limits, in few trials: one block of all cells, a
+// model of main effects and pairs of factors fitted to it, and then blocks of the promising cells, from which cells drop
+// out that are shown to be worse than the best one, or to miss a limit, by t intervals within blocks whose scatter is
+// learned from all survivors together (after F-Race, Birattari 2002; intervals of each pair's own scatter need a third
+// more trials). It ends when one is left, when no survivor can be 3 % better than the best, or before the block that
+// would be beyond most trials. The intervals are not corrected for the looks: they steer the search, and prove nothing.
+func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *RaceStrategy {
+	r := &RaceStrategy{plan: p, goal: goal, most: most, place: map[string]int{}, blocks: map[[2]int][]entrant{}}
+	for i, c := range p.Cells() {
+		r.place[c.String()] = i
+	}
+	for _, l := range limits {
+		if m, ok := results.FindMetric(l.Metric); ok {
+			r.limits = append(r.limits, limit{m, l.Value()})
+		}
+	}
+	return r
+}
+
+// RaceStrategy is a Strategy that can say how the race stands.
+type RaceStrategy struct {
+	plan   *plan.Plan
+	goal   results.Metric
+	limits []limit
+	most   int
+	place  map[string]int // of each cell in the plan
+	blocks map[[2]int][]entrant
+}
+
+// entrant is a trial of a block, and its cell's place.
+type entrant struct {
+	plan.Trial
+	cell int
+}
+
+// block is what the plan's Block gives, made once.
+func (r *RaceStrategy) block(n, attempt int) []entrant {
+	key := [2]int{n, attempt}
+	if r.blocks[key] == nil {
+		for _, t := range r.plan.Block(n, attempt) {
+			r.blocks[key] = append(r.blocks[key], entrant{t, r.place[t.Cell.String()]})
+		}
+	}
+	return r.blocks[key]
+}
+
+type limit struct {
+	metric results.Metric
+	value  float64
+}
+
+// Standing is how a race stands after some records.
+type Standing struct {
+	Survivors []plan.Cell // best first
+	Keeps     bool        // whether the best one keeps the limits; false: no survivor does
+	Dropped   []Dropped
+	Blocks    int // that are whole
+	Trials    int
+	Stop      string // why it is over; "": it is not
+}
+
+// Dropped is a cell that is out of the race, and why.
+type Dropped struct {
+	Cell  plan.Cell
+	Block int // after which, from 0
+	Why   string
+}
+
+// Next is the first block of the survivors that is not whole.
+func (r *RaceStrategy) Next(done []results.Record) Step {
+	step, _ := r.follow(done)
+	return step
+}
+
+// Standing follows the race through records.
+func (r *RaceStrategy) Standing(done []results.Record) Standing {
+	_, s := r.follow(done)
+	return s
+}
+
+func (r *RaceStrategy) follow(done []results.Record) (Step, Standing) {
+	before, repeats := index(done)
+	cells := r.plan.Cells()
+	field := newField(r, len(cells))
+	counting, _ := results.Counting(done)
+	for _, rec := range counting {
+		if i, ok := r.place[rec.Cell.String()]; ok {
+			field.enter(rec, i)
+		}
+	}
+	s := Standing{Trials: len(done)}
+	for n := 0; s.Stop == ""; n++ {
+		racing := func(attempt int) (trials []plan.Trial) {
+			for _, e := range r.block(n, attempt) {
+				if !field.out[e.cell] {
+					trials = append(trials, e.Trial)
+				}
+			}
+			return trials
+		}
+		trials, why := before.pending(racing, repeats < Repeats(n+1))
+		if len(trials) > 0 {
+			if n == 0 || len(done)+len(trials) <= r.most {
+				return Step{Run: trials, Why: why}, s
+			}
+			s.Stop = fmt.Sprintf("the next block would be beyond %d trials", r.most)
+			break
+		}
+		s.Blocks = n + 1
+		for _, out := range field.judge(n) {
+			s.Dropped = append(s.Dropped, Dropped{cells[out.cell], n, out.why})
+		}
+		s.Stop = field.over(n)
+	}
+	for _, i := range field.ranked(s.Blocks) {
+		s.Survivors = append(s.Survivors, cells[i])
+	}
+	if best := field.ranked(s.Blocks); len(best) > 0 {
+		s.Keeps = field.keeps(best[0], s.Blocks)
+	}
+	return Step{Stop: s.Stop}, s
+}
+
+// field is the cells of a race and what their trials came to.
+type field struct {
+	*RaceStrategy
+	out   []bool   // of each cell, by its place
+	heats [][]heat // by cell and block; a block in which the cell has no trial that counts is a heat that did not happen
+}
+
+// heat is one trial. Goal and limits are natural logarithms, the goal with the sign that makes larger better.
+type heat struct {
+	order  float64 // in the block
+	ran    bool
+	failed string
+	goal   float64
+	limits []float64
+}
+
+func newField(r *RaceStrategy, cells int) *field {
+	return &field{r, make([]bool, cells), make([][]heat, cells)}
+}
+
+// enter takes one record in.
+func (f *field) enter(rec *results.Record, cell int) {
+	for len(f.heats[cell]) <= rec.Block {
+		f.heats[cell] = append(f.heats[cell], heat{})
+	}
+	h := &f.heats[cell][rec.Block]
+	h.order, h.failed = float64(rec.Order), rec.Error
+	if rec.Metrics == nil {
+		return
+	}
+	v, ok := f.goal.Get(rec)
+	if !ok || v <= 0 {
+		h.failed = "its trials do not show " + f.goal.Name + ": too few requests"
+		return
+	}
+	if h.goal = math.Log(v); f.goal.Lower {
+		h.goal = -h.goal
+	}
+	for _, l := range f.limits {
+		v, ok := l.metric.Get(rec)
+		if !ok {
+			h.failed = "its trials do not show " + l.metric.Name + ": too few requests"
+			return
+		}
+		h.limits = append(h.limits, l.over(v))
+	}
+	h.ran = true
+}
+
+// over is by how much v is on the wrong side of the limit, in ln where both have one.
+func (l limit) over(v float64) float64 {
+	sign := 1.0
+	if !l.metric.Lower {
+		sign = -1
+	}
+	if v > 0 && l.value > 0 {
+		return sign * math.Log(v/l.value)
+	}
+	return sign * (v - l.value)
+}
+
+// outcome of a cell that is out.
+type outcome struct {
+	cell int
+	why  string
+}
+
+// judge drops cells after block n.
+func (f *field) judge(n int) (gone []outcome) {
+	drop := func(i int, why string) {
+		f.out[i] = true
+		gone = append(gone, outcome{i, why})
+	}
+	for i := range f.out {
+		if h := f.heats[i]; !f.out[i] && len(h) > n && h[n].failed != "" && (n == 0 || h[n-1].failed != "") {
+			drop(i, h[n].failed)
+		}
+	}
+	switch {
+	case n == 0 && len(f.out) >= fewCells:
+		for _, o := range f.screen() {
+			drop(o.cell, o.why)
+		}
+	case n+1 >= fairStart:
+		for _, o := range f.eliminate(n + 1) {
+			drop(o.cell, o.why)
+		}
+	}
+	return gone
+}
+
+// screen names the cells that a model of the first block does not count among the promising ones.
+func (f *field) screen() (gone []outcome) {
+	factors := f.plan.Factors
+	sizes, levels := make([]int, 0, len(factors)), make([][]int, len(f.out))
+	for _, x := range factors {
+		if len(x.Levels) > 1 {
+			sizes = append(sizes, len(x.Levels))
+		}
+	}
+	for i, c := range f.plan.Cells() {
+		for _, x := range factors {
+			if len(x.Levels) > 1 {
+				levels[i] = append(levels[i], slices.Index(x.Levels, c[x.Knob]))
+			}
+		}
+	}
+	score := make([]float64, len(f.out))
+	fitted := f.expect(sizes, levels, func(h heat) float64 { return h.goal })
+	copy(score, fitted)
+	for l := range f.limits {
+		for i, v := range f.expect(sizes, levels, func(h heat) float64 { return h.limits[l] }) {
+			score[i] -= 2 * max(0, v-slack)
+		}
+	}
+	order := f.survivors()
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
+	for _, i := range order[min(promising, len(order)):] {
+		gone = append(gone, outcome{i, "after one block of all cells, it is not expected among the best " + fmt.Sprint(promising)})
+	}
+	return gone
+}
+
+// expect is what a model expects of each cell: of main effects and pairs of factors, of main effects alone where the
+// cells are too few, or the cell's own trial where even that is too much.
+func (f *field) expect(sizes []int, levels [][]int, of func(heat) float64) []float64 {
+	var runs []stats.Run
+	own := make([]float64, len(f.out))
+	mean := 0.0
+	for i, h := range f.heats {
+		if len(h) > 0 && h[0].ran {
+			own[i] = of(h[0])
+			mean += own[i]
+			runs = append(runs, stats.Run{Levels: levels[i], Order: h[0].order, Y: own[i]})
+		}
+	}
+	for order := 2; order > 0; order-- {
+		m, err := stats.Fit(sizes, runs, order, everyRuns)
+		if err != nil || m.DF < 1 {
+			continue
+		}
+		expected := make([]float64, len(f.out))
+		for i := range expected {
+			expected[i] = mean/float64(len(runs)) + m.Mean(levels[i])
+		}
+		return expected
+	}
+	return own
+}
+
+// survivors are the cells that are still racing.
+func (f *field) survivors() (list []int) {
+	for i, out := range f.out {
+		if !out {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// ranked are the survivors after so many blocks: those that keep the limits first, and of those the best goal.
+func (f *field) ranked(blocks int) []int {
+	list := f.survivors()
+	slices.SortStableFunc(list, func(a, b int) int {
+		ka, kb := f.keeps(a, blocks), f.keeps(b, blocks)
+		if ka != kb {
+			if ka {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(f.mean(b, blocks), f.mean(a, blocks))
+	})
+	return list
+}
+
+// keeps says whether the median of each limited metric is within its limit.
+func (f *field) keeps(cell, blocks int) bool {
+	for l := range f.limits {
+		over := f.values(cell, blocks, func(h heat) float64 { return h.limits[l] })
+		slices.Sort(over)
+		if len(over) == 0 || stats.Median(over) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (f *field) mean(cell, blocks int) float64 {
+	v := f.values(cell, blocks, func(h heat) float64 { return h.goal })
+	if len(v) == 0 {
+		return math.Inf(-1)
+	}
+	return stats.MeanOf(v).Value
+}
+
+func (f *field) values(cell, blocks int, of func(heat) float64) (v []float64) {
+	for n, h := range f.heats[cell] {
+		if n < blocks && h.ran {
+			v = append(v, of(h))
+		}
+	}
+	return v
+}
+
+// compare says by how much the goal of one survivor is larger than that of another: each block has a mean of its own,
+// and how much trials scatter is learned from all survivors together (randomized complete blocks; Montgomery, ch. 4).
+func (f *field) compare(blocks int) (gain func(x, y int) stats.Estimate) {
+	place := map[int]int{}
+	var runs []stats.Run
+	for _, i := range f.survivors() {
+		for n, h := range f.heats[i] {
+			if n < blocks && h.ran {
+				if _, ok := place[i]; !ok {
+					place[i] = len(place)
+				}
+				runs = append(runs, stats.Run{Levels: []int{place[i]}, Order: float64(n), Y: h.goal})
+			}
+		}
+	}
+	m, err := stats.Fit([]int{len(place)}, runs, 1, 1)
+	return func(x, y int) stats.Estimate {
+		i, ok := place[x]
+		j, also := place[y]
+		if err != nil || !ok || !also {
+			return stats.Estimate{}
+		}
+		return m.Difference([]int{i}, []int{j})
+	}
+}
+
+// eliminate names the cells that are shown to be worse than the best, or to miss a limit.
+func (f *field) eliminate(blocks int) (gone []outcome) {
+	order := f.ranked(blocks)
+	if len(order) == 0 {
+		return nil
+	}
+	best, gain := order[0], f.compare(blocks)
+	for _, i := range order[1:] {
+		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
+			gone = append(gone, outcome{i, fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
+			continue
+		}
+		for l, lim := range f.limits {
+			e := stats.MeanOf(f.values(i, blocks, func(h heat) float64 { return h.limits[l] }))
+			if e.Value-e.Within(1-2*unlikely) > 0 {
+				gone = append(gone, outcome{i, fmt.Sprintf("it misses %s %s, in %d trials", lim.metric.Name, lim.metric.Format(lim.value), e.DF+1)})
+				break
+			}
+		}
+	}
+	return gone
+}
+
+// over says why the race is, after block n; "": it goes on.
+func (f *field) over(n int) string {
+	order := f.ranked(n + 1)
+	switch {
+	case len(order) == 0:
+		return "no cell gave a result"
+	case n+1 < fairStart:
+		return ""
+	case len(order) == 1:
+		return "one cell is left"
+	}
+	gain := f.compare(n + 1)
+	for _, i := range order[1:] {
+		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > math.Log1p(indifferent) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("none of the %d cells left can be %.0f%% better than the best of them", len(order), 100*indifferent)
+}
