@@ -19,6 +19,15 @@ import (
 var All = []Playbook{
 	startCost,
 	stickyPackets,
+	nagle,
+	writePattern,
+	smallBuffers,
+	autotuning,
+	framing,
+	pipelining,
+	keepAlive,
+	queueDepth,
+	compression,
 }
 
 // Playbook is a named experiment. It has either a Plan and Judge, or Measure.
