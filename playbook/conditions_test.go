@@ -91,7 +91,7 @@ func TestConclude(t *testing.T) {
 		{"both", 3, 3, Holds, "", "2 times or more, as claimed. Expected: 3."},
 		{"one", 3, 1, HoldsIf, "a", "less than the 2 times claimed"},
 		{"neither", 1, 1, Refuted, "", "less than the 2 times claimed"},
-		{"one is not known", 3, 0, NotShown, "", "0 pairs of trials to compare, too few"},
+		{"one is not known", 3, 0, NotShown, "", "If b: 0 pairs to compare, too few"},
 		{"it is on the edge", 1, 2, NotShown, "", "leaves open whether it is 2 times or more"},
 	} {
 		p, err := plan.Parse("proxy-hop.yaml", []byte(proxyPlan))

@@ -22,7 +22,7 @@ import (
 
 var stop = Playbook{
 	Name:    "stop",
-	Doc:     "Which requests does a server lose that is stopped while it is at them: daemon threads or joined, told or killed? About 40 s; python3.",
+	Doc:     "Which requests does a server lose that is stopped while it is at them: daemon threads or joined, told or killed? About 35 s; python3.",
 	Blocks:  12,
 	Measure: measureStop,
 }
@@ -37,7 +37,7 @@ type stopKind struct {
 	Graceful bool   `json:"graceful"` // whether what it has begun should be answered
 
 	python string // what stop.py is told; "": it is our thread
-	abrupt bool   // Close, and not Drain
+	abrupt bool   // SIGKILL
 }
 
 var stopKinds = []stopKind{
@@ -46,7 +46,6 @@ var stopKinds = []stopKind{
 	{Server: "Python, joined threads", End: "SIGTERM", python: "joined", Graceful: true},
 	{Server: "Python, joined threads", End: "SIGKILL", python: "joined", abrupt: true},
 	{Server: "thread, in Go", End: "drain", Graceful: true},
-	{Server: "thread, in Go", End: "close", abrupt: true},
 }
 
 // What every stop meets: so many clients who have sent a request each, in the middle of its service.

@@ -58,19 +58,17 @@ func TestJudgeStop(t *testing.T) {
 	}
 }
 
-// One stop of each of ours: the request of every client is answered, or lost. A machine that is busy elsewhere may take
-// longer to stop a server than the service lasts, so that it is tried again.
+// A server of ours that is drained answers every request. A machine that is busy elsewhere may take longer to accept the
+// clients than they wait before the stop, so that it is tried again.
 func TestStopOnce(t *testing.T) {
-	for _, k := range stopKinds[4:] {
-		want := map[bool]int{true: stopClients}[k.Graceful]
-		for try := 1; ; try++ {
-			s, err := stopOnce(t.Context(), k)
-			if err == nil && s.Answered == want && !s.Forced {
-				break
-			}
-			if t.Logf("%s: %+v, %v, want %d answered", k.label(), s, err, want); err != nil || try == 10 {
-				t.Fatal("it did not come out so in ten tries")
-			}
+	ours := stopKinds[4]
+	for try := 1; ; try++ {
+		s, err := stopOnce(t.Context(), ours)
+		if err == nil && s.Answered == stopClients && !s.Forced {
+			return
+		}
+		if t.Logf("%s: %+v, %v", ours.label(), s, err); err != nil || try == 10 {
+			t.Fatal("it did not answer all in ten tries")
 		}
 	}
 }
