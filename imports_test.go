@@ -21,7 +21,7 @@ var rooms = map[string]string{
 	"results":       "unit sockopt wire results/stats netpath targets loadgen plan",
 	"lab":           "unit results/stats netpath targets loadgen plan results",
 	"tuner":         "plan results results/stats",
-	"playbook":      "plan results results/stats tuner",
+	"playbook":      "targets plan results results/stats tuner",
 	"verify":        "unit loadgen plan results lab",
 	"doctor":        "unit loadgen netpath plan results results/stats lab",
 	"cmd/sockbench": "unit sockopt wire results/stats targets loadgen plan results results/explain results/report results/compare lab tuner playbook verify doctor",

@@ -19,6 +19,23 @@ import (
 var All = []Playbook{
 	startCost,
 	stickyPackets,
+	nagle,
+	writePattern,
+	smallBuffers,
+	autotuning,
+	framing,
+	pipelining,
+	keepAlive,
+	queueDepth,
+	compression,
+	modelsByConnections,
+	poolSize,
+	reuseportOrShared,
+	proxyHop,
+	timeoutsUnderLoss,
+	synBurst,
+	stop,
+	threadsOrProcesses,
 }
 
 // Playbook is a named experiment. It has either a Plan and Judge, or Measure.
@@ -26,6 +43,8 @@ type Playbook struct {
 	Name string
 	Doc  string // one line: the question
 	Plan string // the plan file
+	// Here is what of the plan depends on the CPUs that may be used: knobs instead of, or beside, the plan's; nil: nothing.
+	Here func(cpus []int) []plan.Factor
 	// Judge says what the records of the plan show. It is pure.
 	Judge func(*plan.Plan, []results.Record) Verdict
 	// Measure is for what is no matrix of trials. Blocks is how many are measured unless another number is asked for.

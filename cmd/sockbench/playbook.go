@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/playbook"
@@ -26,7 +27,7 @@ func playbookCommand() *cobra.Command {
 not shown, refuted), with the numbers that it rests on and how many are behind them.
 
 Most are a plan as sockbench run takes it, which --plan prints to be changed; its trials are kept in a run folder and shown
-as run shows them. start-cost measures by itself, and leaves no folder.`,
+as run shows them. Some measure by themselves, and leave no folder: start-cost, stop.`,
 		Example: `  sockbench playbook
   sockbench playbook start-cost
   sockbench playbook sticky-packets --blocks 12
@@ -138,6 +139,13 @@ func (f *runFlags) playPlan(c *cobra.Command, b *playbook.Playbook) error {
 		return f.continueRun(c, &knobs{}, nil)
 	}
 	var change plan.Changes
+	if b.Here != nil {
+		cpus, err := machine.Allowed()
+		if err != nil {
+			return broken(err)
+		}
+		change.Knobs = b.Here(cpus)
+	}
 	if c.Flags().Changed("blocks") {
 		change.Blocks = &f.blocks
 	}

@@ -1,0 +1,40 @@
+package playbook
+
+import (
+	_ "embed" // the plan
+	"fmt"
+
+	"github.com/sockbench/sockbench/plan"
+	"github.com/sockbench/sockbench/results"
+)
+
+//go:embed pipelining.yaml
+var pipeliningPlan string
+
+var pipelining = Playbook{
+	Name:  "pipelining",
+	Doc:   "Does a connection carry more when requests do not wait for replies? About 30 s; user namespaces.",
+	Plan:  pipeliningPlan,
+	Judge: judgePipelining,
+}
+
+func judgePipelining(_ *plan.Plan, records []results.Record) Verdict {
+	t := counting(records)
+	const far = "delay=10ms"
+	cell := func(path, depth string) plan.Cell { return plan.Cell{"path": path, "pipeline": depth} }
+	compare := func(where, path, of, than, expected string) condition {
+		return condition{If: where, Metric: "throughput", AtLeast: 4, Expected: expected, Of: cell(path, of), Than: cell(path, than)}
+	}
+	v := t.conclude("eight times as many requests under way on a connection are served at least four times as fast", []condition{
+		compare("there are 8 instead of 1, over an RTT of 20 ms", far, "8", "1", "8: throughput is depth ÷ RTT"),
+		compare("there are 64 instead of 8, over an RTT of 20 ms", far, "64", "8", "8, as long as they fit into the congestion window: 64 × 64 bytes do"),
+		compare("there are 8 instead of 1, on a loopback", "none", "8", "1", "less than 8: the CPU time of a request bounds it, of which system calls and wake-ups are shared by 8"),
+		compare("there are 64 instead of 8, on a loopback", "none", "64", "8", "less than before: fewer calls are left to be saved"),
+	})
+	const law = "depth ÷ RTT (Little's law, 1961), of 20 ms, with %d"
+	v.Because = append(v.Because, t.predicted(
+		prediction{fmt.Sprintf(law, 1), "throughput", cell(far, "1"), 1 / .020},
+		prediction{fmt.Sprintf(law, 64), "throughput", cell(far, "64"), 64 / .020},
+	)...)
+	return v
+}
