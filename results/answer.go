@@ -9,15 +9,30 @@ import (
 
 // Answer is "run -o json".
 type Answer struct {
-	Verdict  string    // of a check: what it found; else "done"
-	Headline string    // of a check: the verdict in a line; only people see it
+	Verdict  string    // of a check or a search: what it found; else "done"
+	Headline string    // of a check or a search: the verdict in a line; only people see it
 	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
 	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
 	Sessions []Session
+	Advice   *Advice  // of a search: what to do; nil: nothing
 	Run      string   // the run folder
 	Because  []string // the first diagnosis of each cell, where there is one; only people see it
+}
+
+// Advice is what a search found, as something to do.
+type Advice struct {
+	Change   []string  `json:"change"`   // what is to be otherwise than in the plan's first cell
+	Snippets []Snippet `json:"snippets"` // as much of it as is code
+	Holds    []string  `json:"holds"`    // what it was measured with, and what it takes to matter
+}
+
+// Snippet is code to paste.
+type Snippet struct {
+	Name  string `json:"name"`  // Go, Python, C, nginx or sysctl
+	Fence string `json:"fence"` // the language as Markdown names it
+	Code  string `json:"code"`
 }
 
 // cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
@@ -54,8 +69,9 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		Findings []Finding  `json:"findings"`
 		Cells    []cellJSON `json:"cells"`
 		Sessions []Session  `json:"sessions,omitempty"`
+		Advice   *Advice    `json:"advice,omitempty"`
 		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Sessions, a.Run})
+	}{a.Verdict, findings, cells, a.Sessions, a.Advice, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {
