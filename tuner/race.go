@@ -89,6 +89,7 @@ type Dropped struct {
 	Cell  plan.Cell
 	Block int // after which, from 0
 	Why   string
+	Blind bool // its trials do not show what the race is about
 }
 
 // Next is the first block of the survivors that is not whole.
@@ -135,7 +136,7 @@ func (r *RaceStrategy) follow(done []results.Record) (Step, Standing) {
 		spent += size
 		s.Blocks = n + 1
 		for _, out := range field.judge(n) {
-			s.Dropped = append(s.Dropped, Dropped{cells[out.cell], n, out.why})
+			s.Dropped = append(s.Dropped, Dropped{cells[out.cell], n, out.why, out.blind})
 		}
 		s.Stop = field.over(n)
 	}
@@ -225,29 +226,30 @@ func (l limit) over(v float64) float64 {
 
 // outcome of a cell that is out.
 type outcome struct {
-	cell int
-	why  string
+	cell  int
+	why   string
+	blind bool
 }
 
 // judge drops cells after block n.
 func (f *field) judge(n int) (gone []outcome) {
-	drop := func(i int, why string) {
-		f.out[i] = true
-		gone = append(gone, outcome{i, why})
+	drop := func(o outcome) {
+		f.out[o.cell] = true
+		gone = append(gone, o)
 	}
 	for i := range f.out {
 		if h := f.heats[i]; !f.out[i] && len(h) > n && h[n].failed != "" && (n == 0 || h[n-1].failed != "") {
-			drop(i, h[n].failed)
+			drop(outcome{i, h[n].failed, true})
 		}
 	}
 	switch {
 	case n == 0 && len(f.out) >= fewCells:
 		for _, o := range f.screen() {
-			drop(o.cell, o.why)
+			drop(o)
 		}
 	case n+1 >= fairStart:
 		for _, o := range f.eliminate(n + 1) {
-			drop(o.cell, o.why)
+			drop(o)
 		}
 	}
 	return gone
@@ -280,7 +282,7 @@ func (f *field) screen() (gone []outcome) {
 	order := f.survivors()
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
 	for _, i := range order[min(promising, len(order)):] {
-		gone = append(gone, outcome{i, "after one block of all cells, it is not expected among the best " + fmt.Sprint(promising)})
+		gone = append(gone, outcome{cell: i, why: "after one block of all cells, it is not expected among the best " + fmt.Sprint(promising)})
 	}
 	return gone
 }
@@ -402,13 +404,13 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 	best, gain := order[0], f.compare(blocks)
 	for _, i := range order[1:] {
 		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
-			gone = append(gone, outcome{i, fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
+			gone = append(gone, outcome{cell: i, why: fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
 			continue
 		}
 		for l, lim := range f.limits {
 			e := stats.MeanOf(f.values(i, blocks, func(h heat) float64 { return h.limits[l] }))
 			if e.Value-e.Within(1-2*unlikely) > 0 {
-				gone = append(gone, outcome{i, fmt.Sprintf("it misses %s, in %d trials", lim, e.DF+1)})
+				gone = append(gone, outcome{cell: i, why: fmt.Sprintf("it misses %s, in %d trials", lim, e.DF+1)})
 				break
 			}
 		}

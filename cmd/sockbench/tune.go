@@ -213,6 +213,7 @@ const confirmFolder = "confirm"
 type raced struct {
 	tuner.Standing
 	first   plan.Cell
+	blind   string     // why nothing can be compared with the first cell; "": it can
 	confirm *plan.Plan // nil: there is nothing to confirm, or not yet
 }
 
@@ -222,7 +223,12 @@ func standing(m results.Manifest, records []results.Record) (r raced, err error)
 		return r, err
 	}
 	r.Standing, r.first = strategy.Standing(records), m.Plan.Cells()[0]
-	if r.Stop != "" && len(r.Survivors) > 0 && r.Keeps && r.Survivors[0].String() != r.first.String() {
+	for _, d := range r.Dropped {
+		if d.Blind && d.Cell.String() == r.first.String() {
+			r.blind = d.Why
+		}
+	}
+	if r.Stop != "" && len(r.Survivors) > 0 && r.Keeps && r.blind == "" && r.Survivors[0].String() != r.first.String() {
 		r.confirm, err = results.Confirmation(m.Plan, r.Survivors[0], m.Search.Goal, m.Search.Pairs)
 	}
 	return r, err
