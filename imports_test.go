@@ -33,6 +33,7 @@ var rooms = map[string]string{
 	"targets/targettest":  "unit sockopt wire targets",
 
 	"results/stats/statstest": "results/stats",
+	"tuner/tunertest":         "unit loadgen plan results results/stats/statstest tuner",
 }
 
 const module = "github.com/sockbench/sockbench"
