@@ -20,7 +20,7 @@ var rooms = map[string]string{
 	"plan":          "unit sockopt wire netpath targets loadgen",
 	"results":       "unit sockopt wire results/stats netpath targets loadgen plan",
 	"lab":           "unit results/stats netpath targets loadgen plan results",
-	"tuner":         "plan results results/stats",
+	"tuner":         "unit plan results results/stats",
 	"playbook":      "targets plan results results/stats tuner",
 	"verify":        "unit loadgen plan results lab",
 	"doctor":        "unit loadgen netpath plan results results/stats lab",
@@ -33,6 +33,7 @@ var rooms = map[string]string{
 	"targets/targettest":  "unit sockopt wire targets",
 
 	"results/stats/statstest": "results/stats",
+	"tuner/tunertest":         "unit loadgen plan results results/stats/statstest tuner",
 }
 
 const module = "github.com/sockbench/sockbench"

@@ -96,6 +96,7 @@ var goals = []goal{
 	{"check", sameClaims(), checksOfTheSame},
 	{"check-planted", plantedClaims(), plantedChecks},
 	{"capacity", capacityClaims(), knownCapacity},
+	{"race", raceClaims(), simulatedRaces},
 	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",
 		limit{}, ratio}}, sockperfCost},
 }

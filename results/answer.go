@@ -17,8 +17,23 @@ type Answer struct {
 	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
 	Sessions []Session
 	Capacity []Capacity // of a search for it: of each cell of its plan
+	Advice   *Advice    // of a search: what to do; nil: nothing
 	Run      string     // the run folder
 	Because  []string   // the first diagnosis of each cell, where there is one; only people see it
+}
+
+// Advice is what a search found, as something to do.
+type Advice struct {
+	Change   []string  `json:"change"`   // what is to be otherwise than in the plan's first cell
+	Snippets []Snippet `json:"snippets"` // as much of it as is code
+	Holds    []string  `json:"holds"`    // what it was measured with, and what it takes to matter
+}
+
+// Snippet is code to paste.
+type Snippet struct {
+	Name  string `json:"name"`  // Go, Python, C, nginx or sysctl
+	Fence string `json:"fence"` // the language as Markdown names it
+	Code  string `json:"code"`
 }
 
 // cellJSON is a cell of an Answer. Metrics have all names of All, null where not supported; at_least names those that
@@ -56,8 +71,9 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		Cells    []cellJSON `json:"cells"`
 		Sessions []Session  `json:"sessions,omitempty"`
 		Capacity []Capacity `json:"capacity,omitempty"`
+		Advice   *Advice    `json:"advice,omitempty"`
 		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Sessions, a.Capacity, a.Run})
+	}{a.Verdict, findings, cells, a.Sessions, a.Capacity, a.Advice, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {

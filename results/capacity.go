@@ -93,9 +93,9 @@ func JudgeCapacity(p *plan.Plan, all []Capacity) (verdict, headline string, find
 	for _, rest := range []struct {
 		of   Conclusion
 		says string
-	}{{Worse, "keep it at no rate that was asked"}, {Unclear, "are inconclusive"}, {Unmeasured, "gave nothing"}} {
+	}{{Worse, "kept at no rate that was asked"}, {Unclear, "inconclusive"}, {Unmeasured, "without a result"}} {
 		if n := count[rest.of]; n > 0 {
-			headline += fmt.Sprintf("; %d %s", n, rest.says)
+			headline += fmt.Sprintf("; %s: %d", rest.says, n)
 		}
 	}
 	return verdict, headline, findings

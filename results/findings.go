@@ -32,6 +32,8 @@ const (
 	Worse   Conclusion = "worse"
 	Same    Conclusion = "same"
 	Unclear Conclusion = "unclear"
+
+	NoResult Conclusion = "failed" // there is nothing to compare
 )
 
 const (

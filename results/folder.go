@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -199,4 +200,30 @@ func Resume(dir string) (*Log, *Run, error) {
 		return nil, nil, errors.Join(fmt.Errorf("resume %s: %w", l.path, err), l.Close())
 	}
 	return l, run, nil
+}
+
+// Continue goes on with the run folder at dir, which must be of m's plan, or makes it where it is not there, or where its
+// making was cut short.
+func Continue(dir string, m Manifest) (*Log, []Record, error) {
+	if _, err := os.Stat(filepath.Join(dir, manifestFile)); errors.Is(err, fs.ErrNotExist) {
+		trials := filepath.Join(dir, trialsFile)
+		if info, err := os.Stat(trials); err == nil && info.Size() == 0 {
+			if err := os.Remove(trials); err != nil {
+				return nil, nil, fmt.Errorf("create run folder: %w", err)
+			}
+		}
+		if err := os.Remove(filepath.Join(dir, manifestFile+".new")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, fmt.Errorf("create run folder: %w", err)
+		}
+		l, err := Create(dir, m)
+		return l, nil, err
+	}
+	l, run, err := Resume(dir)
+	if err == nil && run.Manifest.Digest != m.Plan.Digest() {
+		err = errors.Join(fmt.Errorf("%s holds trials of another plan: remove it", dir), l.Close())
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return l, run.Records, nil
 }

@@ -284,6 +284,15 @@ func (o *Option) value(level string) (v value, err error) {
 	return v, err
 }
 
+// Arg is what setsockopt is given for a level: a number in o's unit, which is -1 for off and unlimited, or a name.
+func (o *Option) Arg(level Level) (num int64, name string, err error) {
+	v, err := o.value(string(level))
+	return v.num, v.name, err
+}
+
+// Step is the unit of o's numbers, where they are times; else 0.
+func (o *Option) Step() time.Duration { return steps[o.Kind] }
+
 // duration reads a whole number of steps.
 func duration(text string, step time.Duration) (int64, error) {
 	var d unit.Duration

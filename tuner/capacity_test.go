@@ -97,19 +97,19 @@ func TestCapacityIsLindleys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, covered, above, trials := 0, 0, 0, 0
+	found, near, covered, above, trials := 0, 0, 0, 0, 0
 	for seed := range uint64(sessions) {
 		p, err := p.With(plan.Changes{Seed: &seed, Limits: []plan.Limit{p99("20ms")}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(seed, 3))
-		found, _ := capacityOf(t, p, func(_ context.Context, t plan.Trial) (results.Record, error) {
+		all, _ := capacityOf(t, p, func(_ context.Context, t plan.Trial) (results.Record, error) {
 			return serveOneByOne(t, service, rng.Float64() < .1), nil
 		})
-		c := found[0]
-		if c.Verdict != results.Better {
-			t.Errorf("seed %d: %+v", seed, c)
+		c := all[0]
+		if c.Verdict == results.Better {
+			found++
 		}
 		if math.Abs(c.Median/truth-1) < .1 {
 			near++
@@ -122,9 +122,9 @@ func TestCapacityIsLindleys(t *testing.T) {
 		}
 		trials += c.Trials
 	}
-	t.Logf("the truth is %.1f/s; within 10%%: %d, covered: %d, sustained above it: %d of %d; %.1f trials each", truth, near, covered, above, sessions, float64(trials)/sessions)
-	if near < sessions*95/100 || covered < sessions*85/100 || above > sessions*10/100 {
-		t.Errorf("of %d medians %d are within 10 %% of %.1f/s, %d intervals cover it, %d rates called sustained are above it", sessions, near, truth, covered, above)
+	t.Logf("the truth is %.1f/s; found: %d, within 10%%: %d, covered: %d, sustained above it: %d of %d; %.1f trials each", truth, found, near, covered, above, sessions, float64(trials)/sessions)
+	if found < sessions*90/100 || near < sessions*95/100 || covered < sessions*85/100 || above > sessions*10/100 {
+		t.Errorf("of %d searches %d found something, %d medians are within 10 %% of %.1f/s, %d intervals cover it, %d rates called sustained are above it", sessions, found, near, truth, covered, above)
 	}
 }
 

@@ -11,16 +11,15 @@ import (
 	"github.com/sockbench/sockbench/results/stats"
 )
 
-// How a race goes on. Measured on simulated spaces of 48 cells: TestRaceFindsTheBest.
+// How a race goes on. Measured on simulated spaces of 48 cells: tunertest.
 const (
 	promising = 12 // cells that the model keeps
 	fewCells  = 15 // below, no cell is left out for what a model says
 	fairStart = 3  // blocks before a cell is dropped by its own trials
 
-	indifferent = .03 // how much better than the best a cell has to be able to be to stay
-	unlikely    = .025
-	slack       = .10 // by how much, in ln, the model may expect a limit to be missed
-	everyRuns   = 6   // between the knots of the drift
+	unlikely  = .025
+	slack     = .10 // by how much, in ln, the model may expect a limit to be missed
+	everyRuns = 6   // between the knots of the drift
 )
 
 // Race looks for the cell with the best goal among those that keep the limits, in few trials: one block of all cells, a
@@ -28,7 +27,8 @@ const (
 // out that are shown to be worse than the best one, or to miss a limit, by t intervals within blocks whose scatter is
 // learned from all survivors together (after F-Race, Birattari 2002; intervals of each pair's own scatter need a third
 // more trials). It ends when one is left, when no survivor can be 3 % better than the best, or before the block that
-// would be beyond most trials. The intervals are not corrected for the looks: they steer the search, and prove nothing.
+// would be beyond most trials, among which repeats of disturbed blocks do not count. The intervals are not corrected for
+// the looks: they steer the search, and prove nothing.
 func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *RaceStrategy {
 	r := &RaceStrategy{plan: p, goal: goal, most: most, place: map[string]int{}, blocks: map[[2]int][]entrant{}}
 	for i, c := range p.Cells() {
@@ -89,6 +89,7 @@ type Dropped struct {
 	Cell  plan.Cell
 	Block int // after which, from 0
 	Why   string
+	Blind bool // its trials do not show what the race is about
 }
 
 // Next is the first block of the survivors that is not whole.
@@ -114,6 +115,7 @@ func (r *RaceStrategy) follow(done []results.Record) (Step, Standing) {
 		}
 	}
 	s := Standing{Trials: len(done)}
+	spent := 0
 	for n := 0; s.Stop == ""; n++ {
 		racing := func(attempt int) (trials []plan.Trial) {
 			for _, e := range r.block(n, attempt) {
@@ -123,17 +125,18 @@ func (r *RaceStrategy) follow(done []results.Record) (Step, Standing) {
 			}
 			return trials
 		}
-		trials, why := before.pending(racing, repeats < Repeats(n+1))
-		if len(trials) > 0 {
-			if n == 0 || len(done)+len(trials) <= r.most {
-				return Step{Run: trials, Why: why}, s
-			}
+		size := len(field.survivors())
+		if n > 0 && spent+size > r.most {
 			s.Stop = fmt.Sprintf("the next block would be beyond %d trials", r.most)
 			break
 		}
+		if trials, why := before.pending(racing, repeats < Repeats(n+1)); len(trials) > 0 {
+			return Step{Run: trials, Why: why}, s
+		}
+		spent += size
 		s.Blocks = n + 1
 		for _, out := range field.judge(n) {
-			s.Dropped = append(s.Dropped, Dropped{cells[out.cell], n, out.why})
+			s.Dropped = append(s.Dropped, Dropped{cells[out.cell], n, out.why, out.blind})
 		}
 		s.Stop = field.over(n)
 	}
@@ -181,6 +184,10 @@ func (f *field) enter(rec *results.Record, cell int) {
 		h.failed = "its trials do not show " + f.goal.Name + ": too few requests"
 		return
 	}
+	if bound(f.goal, rec) {
+		h.failed = "its " + f.goal.Name + " is only a lower bound: requests timed out"
+		return
+	}
 	if h.goal = math.Log(v); f.goal.Lower {
 		h.goal = -h.goal
 	}
@@ -190,10 +197,20 @@ func (f *field) enter(rec *results.Record, cell int) {
 			h.failed = "its trials do not show " + l.metric.Name + ": too few requests"
 			return
 		}
-		h.limits = append(h.limits, l.over(v))
+		over := l.over(v)
+		if over <= 0 && bound(l.metric, rec) {
+			h.failed = "its trials leave open whether it keeps " + l.String() + ": requests timed out before"
+			return
+		}
+		h.limits = append(h.limits, over)
 	}
 	h.ran = true
 }
+
+// bound says whether a metric of rec is only known to be as large as it is, or larger.
+func bound(m results.Metric, rec *results.Record) bool { return m.Censored != nil && m.Censored(rec) }
+
+func (l limit) String() string { return l.metric.Name + " " + l.metric.Format(l.value) }
 
 // over is by how much v is on the wrong side of the limit, in ln where both have one.
 func (l limit) over(v float64) float64 {
@@ -209,29 +226,30 @@ func (l limit) over(v float64) float64 {
 
 // outcome of a cell that is out.
 type outcome struct {
-	cell int
-	why  string
+	cell  int
+	why   string
+	blind bool
 }
 
 // judge drops cells after block n.
 func (f *field) judge(n int) (gone []outcome) {
-	drop := func(i int, why string) {
-		f.out[i] = true
-		gone = append(gone, outcome{i, why})
+	drop := func(o outcome) {
+		f.out[o.cell] = true
+		gone = append(gone, o)
 	}
 	for i := range f.out {
 		if h := f.heats[i]; !f.out[i] && len(h) > n && h[n].failed != "" && (n == 0 || h[n-1].failed != "") {
-			drop(i, h[n].failed)
+			drop(outcome{i, h[n].failed, true})
 		}
 	}
 	switch {
 	case n == 0 && len(f.out) >= fewCells:
 		for _, o := range f.screen() {
-			drop(o.cell, o.why)
+			drop(o)
 		}
 	case n+1 >= fairStart:
 		for _, o := range f.eliminate(n + 1) {
-			drop(o.cell, o.why)
+			drop(o)
 		}
 	}
 	return gone
@@ -264,7 +282,7 @@ func (f *field) screen() (gone []outcome) {
 	order := f.survivors()
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
 	for _, i := range order[min(promising, len(order)):] {
-		gone = append(gone, outcome{i, "after one block of all cells, it is not expected among the best " + fmt.Sprint(promising)})
+		gone = append(gone, outcome{cell: i, why: "after one block of all cells, it is not expected among the best " + fmt.Sprint(promising)})
 	}
 	return gone
 }
@@ -386,13 +404,13 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 	best, gain := order[0], f.compare(blocks)
 	for _, i := range order[1:] {
 		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
-			gone = append(gone, outcome{i, fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
+			gone = append(gone, outcome{cell: i, why: fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
 			continue
 		}
 		for l, lim := range f.limits {
 			e := stats.MeanOf(f.values(i, blocks, func(h heat) float64 { return h.limits[l] }))
 			if e.Value-e.Within(1-2*unlikely) > 0 {
-				gone = append(gone, outcome{i, fmt.Sprintf("it misses %s %s, in %d trials", lim.metric.Name, lim.metric.Format(lim.value), e.DF+1)})
+				gone = append(gone, outcome{cell: i, why: fmt.Sprintf("it misses %s, in %d trials", lim, e.DF+1)})
 				break
 			}
 		}
@@ -413,9 +431,9 @@ func (f *field) over(n int) string {
 	}
 	gain := f.compare(n + 1)
 	for _, i := range order[1:] {
-		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > math.Log1p(indifferent) {
+		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > math.Log1p(results.Worthwhile) {
 			return ""
 		}
 	}
-	return fmt.Sprintf("none of the %d cells left can be %.0f%% better than the best of them", len(order), 100*indifferent)
+	return fmt.Sprintf("none of the %d cells left can be %.0f%% better than the best of them", len(order), 100*results.Worthwhile)
 }

@@ -111,7 +111,7 @@ func (f *runFlags) capacityPlan(c *cobra.Command, k *knobs, args []string) (*pla
 // sustaining looks for the highest rate that each cell sustains.
 var sustaining = way{
 	foretell: func(m results.Manifest) string {
-		return fmt.Sprintf("%s, in turns: a closed loop, and then %d to %d trials of each, about %d where the machine is quiet; each of %s + %s, or longer where the limit needs it, up to 30s",
+		return fmt.Sprintf("%s, in turns: a closed loop, and then %d to %d trials of each, about %d in the mean; each of %s + %s, or longer where the limit needs it, up to 30s",
 			term.Count(len(m.Plan.Cells()), "cell"), tuner.FewestRates, m.Search.Trials, min(usualTrials, m.Search.Trials), m.Plan.Warmup, m.Plan.Duration)
 	},
 	trials: func(m results.Manifest) int { return (1 + min(usualTrials, m.Search.Trials)) * len(m.Plan.Cells()) },
@@ -131,8 +131,8 @@ var sustaining = way{
 	end: endCapacity,
 }
 
-// usualTrials is how many a cell takes where the machine is quiet: TestCapacityOfAQueue.
-const usualTrials = 25
+// usualTrials is about how many a cell takes: TestCapacityIsLindleys.
+const usualTrials = 30
 
 // endCapacity makes what was found into the error that ends the program; nil: all is well.
 func endCapacity(_ *runFlags, _ io.Writer, in report.Input) error {

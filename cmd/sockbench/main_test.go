@@ -323,6 +323,8 @@ func TestLists(t *testing.T) {
 		{"load --help", []string{"ramp:1k-20k", "offsets from the start of the warm-up"}},
 		{"scan --help", []string{"hosts that are your own", "--connect-timeout"}},
 		{"run --help", []string{"--connections", "--set", "--resume", "Examples"}},
+		{"tune --help", []string{"--goal", "--limit", "--trials", "in pairs with the plan's first cell", "Exit codes"}},
+		{"__complete tune --goal p9", []string{"p90", "p99", "p999"}},
 		{"--help", []string{"run", "serve", "load"}},
 		{"__complete run --target g", []string{"goroutine"}},
 		{"__complete playbook s", []string{"start-cost", "sticky-packets"}},

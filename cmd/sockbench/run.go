@@ -79,26 +79,36 @@ folder whose run was interrupted. An environment variable SOCKBENCH_NAME stands 
 			if err != nil {
 				return err
 			}
-			for _, note := range f.notes {
-				if err := paragraphs(c.ErrOrStderr(), note); err != nil {
-					return broken(err)
-				}
-			}
-			if f.dryRun {
-				return f.describe(c, p)
-			}
-			return f.newRun(c, p)
+			return f.begin(c, p)
 		},
 	}
 	f.planFlags.flags(c)
+	f.folder(c)
+	k.flags(c)
+	return c
+}
+
+// folder adds the flags that say where trials are kept and what is shown of them.
+func (f *runFlags) folder(c *cobra.Command) {
 	c.Flags().StringVar(&f.out, "out", "", "the run folder, new or empty; default runs/<UTC>-<name>")
 	c.Flags().StringVar(&f.resume, "resume", "", "go on with the run in this folder")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show cells, order, time and precision, and run nothing")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.output.flag(c)
 	f.exports.flag(c)
-	k.flags(c)
-	return c
+}
+
+// begin says what was chosen for p, and runs it or shows what it would be.
+func (f *runFlags) begin(c *cobra.Command, p *plan.Plan) error {
+	for _, note := range f.notes {
+		if err := paragraphs(c.ErrOrStderr(), note); err != nil {
+			return broken(err)
+		}
+	}
+	if f.dryRun {
+		return f.describe(c, p)
+	}
+	return f.newRun(c, p)
 }
 
 // onePlan takes a plan file, or nothing.
@@ -303,12 +313,6 @@ func answer(m results.Manifest, records []results.Record, dir string) (a results
 	a = results.Answer{Verdict: "done", Cells: results.Summarize(asked.Cells(), records), Sessions: results.Sessions(records), Run: dir}
 	if err := wayOf(m).find(&a, m, records); err != nil {
 		return a, err
-	}
-	for i, f := range a.Findings {
-		a.Findings[i].Why = explain.Why(f, records)
-	}
-	if m.Check != nil && len(a.Findings) > 0 && a.Findings[0].Why != "" {
-		a.Headline += ". Moved: " + a.Findings[0].Why
 	}
 	a.Because = explain.Top(explain.Cells(p, records, nil))
 	return a, nil

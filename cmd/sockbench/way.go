@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/explain"
 	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/tuner"
 )
@@ -25,7 +26,7 @@ type way struct {
 }
 
 // searches are the ways of those strategies that a manifest names.
-var searches = map[string]way{results.CapacitySearch: sustaining}
+var searches = map[string]way{raceStrategy: tuning, results.CapacitySearch: sustaining}
 
 func wayOf(m results.Manifest) way {
 	switch {
@@ -58,6 +59,7 @@ var matrix = way{
 		if a.Findings, a.Levels = results.Effects(m.Plan, records); len(a.Findings) == 0 {
 			a.Nothing = results.Precision(m.Plan, records)
 		}
+		moved(a.Findings, records)
 		return nil
 	},
 	end: func(_ *runFlags, _ io.Writer, in report.Input) error {
@@ -74,7 +76,18 @@ var checking = way{
 		_, a.Levels = results.Effects(m.Plan, records)
 		now := results.JudgeCheck(m.Plan, records)
 		a.Verdict, a.Headline, a.Findings = string(now.Verdict), now.Headline, now.Findings
+		moved(a.Findings, records)
+		if len(a.Findings) > 0 && a.Findings[0].Why != "" {
+			a.Headline += ". Moved: " + a.Findings[0].Why
+		}
 		return nil
 	},
 	end: func(f *runFlags, stderr io.Writer, in report.Input) error { return f.gate.end(stderr, in) },
+}
+
+// moved adds to findings the evidence that moved with them.
+func moved(findings []results.Finding, records []results.Record) {
+	for i, f := range findings {
+		findings[i].Why = explain.Why(f, records)
+	}
 }

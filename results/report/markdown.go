@@ -58,6 +58,15 @@ func comment(in Input, rows int) (string, error) {
 			fmt.Fprintf(&out, "\n<sub>%s</sub>\n", c.Note)
 		}
 	}
+	if a.Advice != nil {
+		fmt.Fprintf(&out, "\n**%s**\n\n", adviceHeading)
+		for _, line := range bounded(append(slices.Clone(a.Advice.Change), a.Advice.Holds...)) {
+			fmt.Fprintf(&out, "- %s\n", line)
+		}
+		for _, s := range a.Advice.Snippets {
+			fmt.Fprintf(&out, "\n<details><summary>%s</summary>\n\n```%s\n%s```\n\n</details>\n", s.Name, s.Fence, s.Code)
+		}
+	}
 	fold(&out, "Notes: "+doubts.tally(), append(doubts.lines(), a.SessionNotes()...))
 	fold(&out, because(a), a.Because)
 	fold(&out, meansHeading, results.Means(p, a.Cells))

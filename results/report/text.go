@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,10 +26,26 @@ func text(w io.Writer, in Input) error {
 	plain := func(_ int, line string) string { return line }
 	return errors.Join(
 		section(w, screen, findingsHeading(a), claims(a, "  "), plain),
+		advice(w, screen, a.Advice),
 		section(w, screen, because(a), a.Because, plain),
 		section(w, screen, meansHeading, results.Means(p, a.Cells), plain),
 		section(w, screen, "Notes", append(doubts.lines(), a.SessionNotes()...), func(i int, line string) string { return doubts.paintLine(i, line, screen) }))
 }
+
+// advice writes what to do, and the code for it as it is to be pasted.
+func advice(w io.Writer, screen term.Screen, a *results.Advice) error {
+	if a == nil {
+		return nil
+	}
+	err := section(w, screen, adviceHeading, append(slices.Clone(a.Change), a.Holds...), func(_ int, line string) string { return line })
+	for _, s := range a.Snippets {
+		_, failed := io.WriteString(w, "\n"+screen.Bold(s.Name)+"\n"+s.Code)
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+const adviceHeading = "What to change"
 
 const meansHeading = "Where the time goes, in the mean"
 

@@ -67,6 +67,19 @@ func (n Noise) stream(rng *rand.Rand, count int) (trials []float64) {
 	return trials[from : from+count]
 }
 
+// Deviations are how far the values are from the median of all, by batch and in order.
+func (n Noise) Deviations() (batches [][]float64) {
+	middle := stats.Median(slices.Sorted(slices.Values(slices.Concat(n.batches...))))
+	for _, b := range n.batches {
+		var off []float64
+		for _, v := range b {
+			off = append(off, v-middle)
+		}
+		batches = append(batches, off)
+	}
+	return batches
+}
+
 // Tally is how often checks ended in which way, and after how many pairs in the mean.
 type Tally struct {
 	Checks int
