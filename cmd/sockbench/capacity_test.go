@@ -208,6 +208,9 @@ func TestCapacityOfABlockingServer(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "run")
 		code, stdout, stderr := within(t, patience, "capacity", "--target", "blocking", "--connections", "1", "--service-time", "sleep:2ms",
 			"--limit", "p90=5ms", "--trials", "30", "--quiet", "--out", dir, "-o", "json")
+		if code == exitInterrupted {
+			t.Skipf("the machine is too busy: it was not over after %s", patience)
+		}
 		var v capacityJSON
 		if err := json.Unmarshal([]byte(stdout), &v); err != nil || len(v.Capacity) != 1 || code != exitFine && code != exitInconclusive && code != exitWrong {
 			t.Fatalf("exit %d, %v: %s%s", code, err, stdout, stderr)
