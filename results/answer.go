@@ -14,7 +14,8 @@ type Answer struct {
 	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
-	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
+	Levels   []LevelEffect  // of each factor, beside its first one; only the HTML report shows them
+	Effects  *MetricEffects // nil: none were asked for
 	Sessions []Session
 	Run      string   // the run folder
 	Because  []string // the first diagnosis of each cell, where there is one; only people see it
@@ -50,12 +51,13 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		findings = []Finding{}
 	}
 	return json.Marshal(struct {
-		Verdict  string     `json:"verdict"`
-		Findings []Finding  `json:"findings"`
-		Cells    []cellJSON `json:"cells"`
-		Sessions []Session  `json:"sessions,omitempty"`
-		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Sessions, a.Run})
+		Verdict  string         `json:"verdict"`
+		Findings []Finding      `json:"findings"`
+		Effects  *MetricEffects `json:"effects,omitempty"`
+		Cells    []cellJSON     `json:"cells"`
+		Sessions []Session      `json:"sessions,omitempty"`
+		Run      string         `json:"run"`
+	}{a.Verdict, findings, a.Effects, cells, a.Sessions, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {

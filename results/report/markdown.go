@@ -58,6 +58,7 @@ func comment(in Input, rows int) (string, error) {
 			fmt.Fprintf(&out, "\n<sub>%s</sub>\n", c.Note)
 		}
 	}
+	fold(&out, effectsHeading(a), effects(a))
 	fold(&out, "Notes: "+doubts.tally(), append(doubts.lines(), a.SessionNotes()...))
 	fold(&out, because(a), a.Because)
 	fold(&out, meansHeading, results.Means(p, a.Cells))
