@@ -94,6 +94,8 @@ var goals = []goal{
 	}, steadiness},
 	{"check-simulated", simulationClaims(), simulatedChecks},
 	{"check", realClaims(), realChecks},
+	{"effects", effectClaims(), simulatedEffects},
+	{"effects-real", realEffectClaims(), realEffects},
 	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",
 		limit{}, ratio}}, sockperfCost},
 }
