@@ -14,7 +14,8 @@ type Answer struct {
 	Findings []Finding // strongest first; of a check: the one that decides first
 	Nothing  string    // why there are none, and what could have been found; only people see it
 	Cells    []CellSummary
-	Levels   []LevelEffect // of each factor, beside its first one; only the HTML report shows them
+	Levels   []LevelEffect  // of each factor, beside its first one; only the HTML report shows them
+	Effects  *MetricEffects // nil: none were asked for
 	Sessions []Session
 	Capacity []Capacity // of a search for it: of each cell of its plan
 	Advice   *Advice    // of a search: what to do; nil: nothing
@@ -66,14 +67,15 @@ func (a Answer) MarshalJSON() ([]byte, error) {
 		findings = []Finding{}
 	}
 	return json.Marshal(struct {
-		Verdict  string     `json:"verdict"`
-		Findings []Finding  `json:"findings"`
-		Cells    []cellJSON `json:"cells"`
-		Sessions []Session  `json:"sessions,omitempty"`
-		Capacity []Capacity `json:"capacity,omitempty"`
-		Advice   *Advice    `json:"advice,omitempty"`
-		Run      string     `json:"run"`
-	}{a.Verdict, findings, cells, a.Sessions, a.Capacity, a.Advice, a.Run})
+		Verdict  string         `json:"verdict"`
+		Findings []Finding      `json:"findings"`
+		Effects  *MetricEffects `json:"effects,omitempty"`
+		Cells    []cellJSON     `json:"cells"`
+		Sessions []Session      `json:"sessions,omitempty"`
+		Capacity []Capacity     `json:"capacity,omitempty"`
+		Advice   *Advice        `json:"advice,omitempty"`
+		Run      string         `json:"run"`
+	}{a.Verdict, findings, a.Effects, cells, a.Sessions, a.Capacity, a.Advice, a.Run})
 }
 
 func (s *CellSummary) json() cellJSON {

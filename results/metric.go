@@ -69,6 +69,14 @@ func FindMetric(name string) (Metric, bool) {
 	return All[i], true
 }
 
+// MetricNames are those of All.
+func MetricNames() (names []string) {
+	for _, m := range All {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
 // Format writes a value of the metric for people, with three significant digits.
 func (m Metric) Format(v float64) string {
 	switch m.Unit {

@@ -88,11 +88,7 @@ Exit codes: 0 there is a verdict, whichever; 3 there is none; 2 what was asked c
 	flags.BoolVar(&f.anyway, "anyway", false, "compare runs that differ in more than the knobs named")
 	output.flag(c)
 	flags.StringArrayVar(&f.exports, "export", nil, "write the result to a file too, FORMAT=PATH: "+strings.Join(compare.Formats, ", ")+"; repeatable")
-	var names []string
-	for _, m := range results.All {
-		names = append(names, m.Name)
-	}
-	complete(c, "metric", names)
+	complete(c, "metric", results.MetricNames())
 	complete(c, "sort", compare.Orders)
 	for _, flag := range []string{"cells", "filter", "by", "rows", "cols"} {
 		completeFromRun(c, flag, flag == "cells" || flag == "filter")

@@ -19,6 +19,7 @@ import (
 
 func reportCommand() *cobra.Command {
 	output := choice{level: "table", of: report.Names()}
+	effects := choice{of: results.MetricNames()}
 	var exports exportFlag
 	c := &cobra.Command{
 		Use:   "report DIR",
@@ -27,6 +28,7 @@ func reportCommand() *cobra.Command {
 that is still being written, was interrupted or is damaged is shown as far as it is sound, and what was left out is named.`,
 		Example: `  sockbench report runs/20261123T120000Z-run
   sockbench report runs/20261123T120000Z-run -o md
+  sockbench report runs/20261123T120000Z-run --effects p50
   sockbench report runs/20261123T120000Z-run --export csv=trials.csv --export hlog=trials.hlog`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -44,6 +46,9 @@ that is still being written, was interrupted or is damaged is shown as far as it
 			if err != nil {
 				return err
 			}
+			if m, ok := results.FindMetric(effects.level); ok {
+				in.Answer.Effects = results.EffectsOn(m, run.Manifest.Plan, run.Records)
+			}
 			if err := exports.write(c.ErrOrStderr(), in); err != nil {
 				return err
 			}
@@ -52,6 +57,9 @@ that is still being written, was interrupted or is damaged is shown as far as it
 	}
 	output.flag(c)
 	exports.flag(c)
+	c.Flags().Var(&effects, "effects", "what each level of each factor does to this `METRIC`, and which factors act together (table, json, md, html): "+
+		strings.Join(effects.of, ", "))
+	complete(c, "effects", effects.of)
 	return c
 }
 

@@ -135,6 +135,22 @@ func TestHlogNamesWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Effects on a metric are in what people and scripts read, if they were asked for, and nowhere else.
+func TestEffectsWhereAskedFor(t *testing.T) {
+	p, rs, a := aRun(t)
+	for _, asked := range []bool{false, true} {
+		if m, ok := results.FindMetric("p50"); ok && asked {
+			a.Effects = results.EffectsOn(m, p, rs)
+		}
+		for format, want := range map[string]string{"table": "\nEffects on p50\n", "md": "<summary>Effects on p50</summary>", "html": `<span data-t="effects">Effects on</span> <bdi>p50</bdi>`,
+			"json": `"effects": {`} {
+			if text := write(t, format, Input{Manifest: manifest(p), Records: rs, Answer: a}); strings.Contains(text, want) != asked {
+				t.Errorf("asked for: %v, and %s in %s:\n%s", asked, want, format, text)
+			}
+		}
+	}
+}
+
 func TestJUnit(t *testing.T) {
 	p, rs, a := aRun(t)
 	a.Cells = append(a.Cells, results.CellSummary{Cell: p.Cells()[0]})

@@ -67,6 +67,7 @@ func comment(in Input, rows int) (string, error) {
 			fmt.Fprintf(&out, "\n<details><summary>%s</summary>\n\n```%s\n%s```\n\n</details>\n", s.Name, s.Fence, s.Code)
 		}
 	}
+	fold(&out, effectsHeading(a), effects(a))
 	fold(&out, "Notes: "+doubts.tally(), append(doubts.lines(), a.SessionNotes()...))
 	fold(&out, because(a), a.Because)
 	fold(&out, meansHeading, results.Means(p, a.Cells))

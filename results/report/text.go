@@ -27,6 +27,7 @@ func text(w io.Writer, in Input) error {
 	return errors.Join(
 		section(w, screen, findingsHeading(a), claims(a, "  "), plain),
 		advice(w, screen, a.Advice),
+		section(w, screen, effectsHeading(a), effects(a), plain),
 		section(w, screen, because(a), a.Because, plain),
 		section(w, screen, meansHeading, results.Means(p, a.Cells), plain),
 		section(w, screen, "Notes", append(doubts.lines(), a.SessionNotes()...), func(i int, line string) string { return doubts.paintLine(i, line, screen) }))
@@ -72,6 +73,21 @@ func findingsHeading(a *results.Answer) string {
 		return "Findings, strongest first"
 	}
 	return "Findings"
+}
+
+// effects are those on one metric, if they were asked for.
+func effects(a *results.Answer) []string {
+	if a.Effects == nil {
+		return nil
+	}
+	return a.Effects.Lines()
+}
+
+func effectsHeading(a *results.Answer) string {
+	if a.Effects == nil {
+		return ""
+	}
+	return "Effects on " + a.Effects.Metric
 }
 
 // because heads the diagnoses.

@@ -90,3 +90,27 @@ func TestChecksUnderDrift(t *testing.T) {
 		t.Errorf("%d of %d false alarms of blocks: blind to drift", found, checks)
 	}
 }
+
+// Where no factor does anything, hardly any effect is taken for one, and hardly any experiment claims one: of the recorded
+// noise, of designs with holes, and of cells that do not scatter alike. benchmarks/README.md has the figures of more.
+func TestNullEffectsOfRecordedNoise(t *testing.T) {
+	rng := rand.New(rand.NewPCG(20, 4))
+	for _, n := range All {
+		for _, x := range []struct {
+			name  string
+			apart float64
+			lost  int
+		}{{"full", 0, 0}, {"with holes", 0, 20}, {"one level scatters more", .5, 0}} {
+			tally, err := n.Experiments(rng, 150, []int{3, 2, 2, 2}, 4, x.apart, x.lost) // 14 effects each
+			if err != nil {
+				t.Fatal(err)
+			}
+			if share := float64(tally.Alone) / float64(tally.Effects); share > Most(stats.ClaimLevel, tally.Effects) {
+				t.Errorf("%s, %s: %.4f of %d null effects at 1%%", n.Name, x.name, share, tally.Effects)
+			}
+			if share := float64(tally.Claiming) / float64(tally.Experiments); share > Most(stats.ClaimLevel, tally.Experiments) {
+				t.Errorf("%s, %s: %.4f of %d experiments claim an effect", n.Name, x.name, share, tally.Experiments)
+			}
+		}
+	}
+}
