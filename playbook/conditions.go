@@ -140,7 +140,7 @@ func (t trials) test(c condition) outcome {
 func (o outcome) says() string {
 	m, _ := results.FindMetric(o.Metric)
 	if o.Ratio.Level == 0 {
-		return fmt.Sprintf("If %s: %s to compare, too few for an interval; more --blocks may help.", o.If, term.Count(o.Pairs, "pair of trials"))
+		return fmt.Sprintf("If %s: %s to compare, too few for an interval; more --blocks may help.", o.If, term.Count(o.Pairs, "pair"))
 	}
 	size := map[Answer]string{
 		Holds:    fmt.Sprintf("%.3g times or more, as claimed", o.AtLeast),
