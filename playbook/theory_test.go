@@ -71,7 +71,7 @@ func TestJudgeSpeeds(t *testing.T) {
 			}
 			return 1000
 		}, "requests leave in two writes, or requests leave in two writes, over an RTT of 10 ms",
-			[]string{"p50 40.0ms against 1.00ms, 40 times", "40 ms gives a p50 of 40.0ms; measured was 1 times that"}, 4},
+			[]string{"p50 40.0ms against 1.00ms, 40 times", "one such delay gives a p50 of 40.0ms; measured was 1 times that"}, 4},
 		{writePattern, by("variant", map[string]float64{"two": 500, "256B": 100, "4KiB": 500}),
 			by("variant", map[string]float64{"two": 500, "256B": 100}),
 			"head and body leave in one write instead of two, or they leave in one writev, or they leave in two writes behind TCP_CORK, or a stream is written 4 KiB at a time instead of 256 bytes",
