@@ -52,7 +52,7 @@ func TestJudgePool(t *testing.T) {
 	}
 	judge(t, poolSize, []judgement{
 		{"as expected", 6, grows(3.9, 1), HoldsIf, "handlers wait, and workers are 4 and not 1, or handlers wait, and workers are 16 and not 4, or handlers wait, and workers are 64 and not 16",
-			[]string{"was 64 to 64 in 48 trials", "71.1ms of 1 worker", "(here 1 CPU)"}},
+			[]string{"and was 64, the median of 48 trials", "71.1ms of 1 worker", "(here 1 CPU)"}},
 		{"a machine of many CPUs", 6, grows(4, 4), Holds, "", nil},
 		{"no use", 6, grows(1, 1), Refuted, "", nil},
 	})
