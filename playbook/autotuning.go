@@ -24,7 +24,7 @@ func judgeAutotuning(_ *plan.Plan, records []results.Record) Verdict {
 	}
 	v := t.conclude("buffers of 1 MiB, four times what the path holds, are at least 1.1 times as fast as those that the kernel lets grow", []condition{
 		compare("a stream lasts", "goodput", "stream-1MiB", "stream-auto", "1: both have room for more than the path holds"),
-		compare("a download is short, over a connection of its own", "throughput", "short-1MiB", "short-auto",
+		compare("a download is short, over a connection of its own", "mean", "short-auto", "short-1MiB",
 			"1: the sender's congestion window starts at 10 segments and doubles in each RTT (RFC 6928), and the receiver's window, which starts at 64 KiB, keeps ahead of it (tcp_rcv_space_adjust)"),
 	})
 	v.Because = append(v.Because, "A fixed buffer is a ceiling: one that is too small for the path costs its share of the rate (playbook small-buffers-long-path), "+

@@ -2,6 +2,7 @@ package playbook
 
 import (
 	_ "embed" // the plan
+	"fmt"
 
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
@@ -34,5 +35,11 @@ func judgeKeepAlive(_ *plan.Plan, records []results.Record) Verdict {
 		prediction{"2 × RTT, of 20 ms,", "mean", cell(far, "each"), 40e6},
 		prediction{"1.1 × RTT, of 20 ms,", "mean", cell(far, "ten"), 22e6},
 	)...)
+	made := func(variant string) string {
+		return fmt.Sprintf("%s %d for %d", variant, t.sum(cell(far, variant), func(m *results.Metrics) int64 { return m.Connect.Count }),
+			t.sum(cell(far, variant), func(m *results.Metrics) int64 { return m.Completed }))
+	}
+	v.Because = append(v.Because, "Connections made for replies, over an RTT of 20 ms: "+made("kept")+", "+made("ten")+", "+made("each")+". "+
+		"The side that closes first keeps each one's port for 60 s more (TIME_WAIT), so that one address has ports for some 470 new connections per second to one server: 28,232 ÷ 60 s, unless tcp_tw_reuse lets ports be taken sooner.")
 	return v
 }

@@ -33,10 +33,10 @@ func judgeNagle(_ *plan.Plan, records []results.Record) Verdict {
 		compare("requests leave in one write", "single", "none", lone),
 		compare("requests leave in one write, over an RTT of 10 ms", "single", far, lone),
 	})
-	const stall = "the second write waits for the acknowledgement of the first, which the receiver delays by 40 ms (TCP_DELACK_MIN, include/net/tcp.h): "
+	v.Because = append(v.Because, "What a segment waits for is the acknowledgement of the one before, which the receiver delays by 40 ms where it has nothing to send (TCP_DELACK_MIN, include/net/tcp.h).")
 	v.Because = append(v.Because, t.predicted(
-		prediction{stall + "40 ms", "p50", cell("split", "none", "off"), 40e6},
-		prediction{stall + "2 × RTT + 40 ms", "p50", cell("split", far, "off"), 60e6},
+		prediction{"one such delay", "p50", cell("split", "none", "off"), 40e6},
+		prediction{"2 × RTT + one such delay", "p50", cell("split", far, "off"), 60e6},
 	)...)
 	return v
 }

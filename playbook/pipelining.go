@@ -27,7 +27,7 @@ func judgePipelining(_ *plan.Plan, records []results.Record) Verdict {
 	}
 	v := t.conclude("eight times as many requests under way on a connection are served at least four times as fast", []condition{
 		compare("there are 8 instead of 1, over an RTT of 20 ms", far, "8", "1", "8: throughput is depth ÷ RTT"),
-		compare("there are 64 instead of 8, over an RTT of 20 ms", far, "64", "8", "8, as long as they fit into the congestion window: 64 × 64 bytes do"),
+		compare("there are 64 instead of 8, over an RTT of 20 ms", far, "64", "8", "8 at most: throughput is depth ÷ RTT, where nothing else holds requests back"),
 		compare("there are 8 instead of 1, on a loopback", "none", "8", "1", "less than 8: the CPU time of a request bounds it, of which system calls and wake-ups are shared by 8"),
 		compare("there are 64 instead of 8, on a loopback", "none", "64", "8", "less than before: fewer calls are left to be saved"),
 	})

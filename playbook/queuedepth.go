@@ -21,10 +21,10 @@ var queueDepth = Playbook{
 func judgeQueueDepth(_ *plan.Plan, records []results.Record) Verdict {
 	t := counting(records)
 	cell := func(connections string) plan.Cell { return plan.Cell{"connections": connections} }
-	v := t.conclude("four times as many clients are served at least 1.1 times as fast", []condition{
-		{If: "4 clients instead of 1 ask four workers", Metric: "throughput", AtLeast: 1.1, Of: cell("4"), Than: cell("1"), Expected: "4: each finds an idle worker"},
-		{If: "16 clients instead of 4 ask four workers", Metric: "throughput", AtLeast: 1.1, Of: cell("16"), Than: cell("4"), Expected: "1: throughput is bounded by workers ÷ service time"},
-		{If: "64 clients instead of 16 ask four workers", Metric: "throughput", AtLeast: 1.1, Of: cell("64"), Than: cell("16"), Expected: "1, for the same reason"},
+	v := t.conclude("four times as many clients are served at least 1.5 times as fast", []condition{
+		{If: "4 clients instead of 1 ask four workers", Metric: "throughput", AtLeast: 1.5, Of: cell("4"), Than: cell("1"), Expected: "4: each finds an idle worker"},
+		{If: "16 clients instead of 4 ask four workers", Metric: "throughput", AtLeast: 1.5, Of: cell("16"), Than: cell("4"), Expected: "little more than 1: throughput is bounded by workers ÷ service time, which 4 clients miss while their connections are made"},
+		{If: "64 clients instead of 16 ask four workers", Metric: "throughput", AtLeast: 1.5, Of: cell("64"), Than: cell("16"), Expected: "1: the workers are busy already"},
 	})
 	const law = "clients × service time ÷ workers (Little's law, 1961: clients = throughput × response time), with %d clients,"
 	v.Because = append(v.Because, t.predicted(

@@ -27,8 +27,7 @@ func judgeWritePattern(_ *plan.Plan, records []results.Record) Verdict {
 		compare("head and body leave in one write instead of two", "throughput", "one", "two", pieces),
 		compare("they leave in one writev", "throughput", "writev", "two", pieces),
 		compare("they leave in two writes behind TCP_CORK", "throughput", "cork", "two", "less than with one write: one segment too, but two system calls more instead of one less"),
-		compare("a stream is written 4 KiB at a time instead of 256 bytes", "goodput", "4KiB", "256B", "up to 16, as the number of system calls"),
-		compare("a stream is written 64 KiB at a time instead of 4 KiB", "goodput", "64KiB", "4KiB", "less than before: copying the bytes takes its time whatever the calls are"),
+		compare("a stream is written 64 KiB at a time instead of 4 KiB", "goodput", "64KiB", "4KiB", "up to 16, as the number of system calls; less, since copying the bytes takes its time whatever the calls are"),
 	})
 	v.Because = append(v.Because, "TCP_NODELAY was on: what is compared is the cost of calls, segments and wake-ups alone. With it off, two writes also wait: playbook nagle.")
 	return v
