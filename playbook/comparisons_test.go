@@ -52,7 +52,7 @@ func TestJudgePool(t *testing.T) {
 	}
 	judge(t, poolSize, []judgement{
 		{"as expected", 6, grows(3.9, 1), HoldsIf, "handlers wait, and workers are 4 and not 1, or handlers wait, and workers are 16 and not 4, or handlers wait, and workers are 64 and not 16",
-			[]string{"was 64 to 64 in 48 trials", "71.1ms of 1 worker", "(here 1 CPU)"}},
+			[]string{"and was 64, the median of 48 trials", "71.1ms of 1 worker", "(here 1 CPU)"}},
 		{"a machine of many CPUs", 6, grows(4, 4), Holds, "", nil},
 		{"no use", 6, grows(1, 1), Refuted, "", nil},
 	})
@@ -159,11 +159,11 @@ func TestJudgeTimeouts(t *testing.T) {
 
 func TestJudgeSynBurst(t *testing.T) {
 	const usual, second = int64(5e6), int64(1010e6)
-	takes := func(connect map[string]int64) func(plan.Cell) *results.Metrics {
+	takes := func(longest map[string]int64) func(plan.Cell) *results.Metrics {
 		return func(c plan.Cell) *results.Metrics {
 			m := served(64, 1000)
-			m.Connect.Max = connect[c["backlog"]]
-			if m.Connect.Max >= int64(retried) {
+			m.Response.Max = longest[c["backlog"]]
+			if m.Response.Max >= int64(retried) {
 				m.Server.Net = map[string]int64{overflow: 50}
 			}
 			return m
@@ -171,10 +171,10 @@ func TestJudgeSynBurst(t *testing.T) {
 	}
 	cases := []judgement{
 		{"as expected", 6, takes(map[string]int64{"8": 3 * second, "32": second, "128": usual}), Holds, "",
-			[]string{"backlog=8: the longest took 3.03s, 300 SYNs or handshakes were dropped", "384 of 384 clients were served"}},
-		{"it accepts fast", 6, takes(map[string]int64{"8": second, "32": usual, "128": usual}), HoldsIf, "the backlog is 8", []string{"32 (in 0 of 6 trials a connection took that long)"}},
+			[]string{"backlog=8: the longest reply took 3.03s, the longest connect 0, 300 SYNs and ends of handshakes were dropped", "384 of 384 clients were served"}},
+		{"it accepts fast", 6, takes(map[string]int64{"8": second, "32": usual, "128": usual}), HoldsIf, "the backlog is 8", []string{"32 (in 0 of 6 trials somebody waited that long)"}},
 		{"all fit", 6, takes(map[string]int64{"8": usual, "32": usual, "128": usual}), Refuted, "", nil},
-		{"room for all, and late", 6, takes(map[string]int64{"8": second, "32": second, "128": second}), Refuted, "", []string{"With room for all (backlog=128) a connection took a second or more in 6 of 6 trials"}},
+		{"room for all, and late", 6, takes(map[string]int64{"8": second, "32": second, "128": second}), Refuted, "", []string{"With room for all (backlog=128) somebody waited a second or more in 6 of 6 trials"}},
 	}
 	judge(t, synBurst, cases)
 }

@@ -3,7 +3,6 @@ package playbook
 import (
 	_ "embed" // the plan
 	"fmt"
-	"math"
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
@@ -47,14 +46,9 @@ func judgePool(p *plan.Plan, records []results.Record) Verdict {
 		}
 		v.Because = append(v.Because, says+".")
 	}
-	least, most := math.Inf(1), math.Inf(-1)
-	for _, r := range t.of {
-		clients := r.Metrics.Throughput * r.Metrics.Response.Mean / 1e9
-		least, most = min(least, clients), max(most, clients)
-	}
 	if len(t.of) > 0 {
-		v.Because = append(v.Because, fmt.Sprintf("Little's law (L = λW, 1961) is a check of these figures: requests per second × mean response time must be the number of clients, 64, and was %.3g to %.3g in %s.",
-			least, most, term.Count(len(t.of), "trial")))
+		v.Because = append(v.Because, fmt.Sprintf("Little's law (L = λW, 1961) is a check of these figures: requests per second × mean response time must be the number of clients, 64, and was %.3g, the median of %s.",
+			t.median(nil, func(r *results.Record) float64 { return r.Metrics.Throughput * r.Metrics.Response.Mean / 1e9 }), term.Count(len(t.of), "trial")))
 	}
 	return v
 }

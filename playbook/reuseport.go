@@ -40,7 +40,7 @@ func judgeReuseport(p *plan.Plan, records []results.Record) Verdict {
 	var conditions []condition
 	for _, c := range []struct{ workload, text, expected string }{
 		{"crr", "every request has a connection of its own", "more than 1, since one queue is one lock; it grows with the CPUs"},
-		{"rr", "connections stay", "1 at best, since nobody waits at the queue, and a hash gives some processes more connections than others"},
+		{"rr", "connections stay", "about 1, since nobody waits at the queue; how evenly connections are divided may decide more"},
 	} {
 		conditions = append(conditions, condition{If: c.text, Metric: "throughput", AtLeast: 1.1, Expected: c.expected,
 			Of:   plan.Cell{"workload": c.workload, "listener": "reuseport"},
