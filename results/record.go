@@ -82,7 +82,7 @@ type Machine struct {
 	ForeignCPU  int64  `json:"foreign_cpu_ns"`           // busy, and neither ours nor the kernel's for us
 	Idle        int64  `json:"idle_ns"`                  // over all CPUs; with keep-awake loops: next to nothing
 	KeepAwake   int64  `json:"keep_awake_ns"`            // spent in the keep-awake loops
-	Hiccups     int64  `json:"hiccups"`                  // gaps in which a CPU ran none of our threads
+	Hiccups     int64  `json:"hiccups"`                  // pauses of a CPU while a keep-awake loop had it, which nothing here explains
 	Hiccup      int64  `json:"hiccup_ns"`                // their sum
 	HiccupMax   int64  `json:"hiccup_max_ns"`            // the longest
 	Throttled   int64  `json:"throttled_ns"`             // by a CPU quota
