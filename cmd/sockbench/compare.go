@@ -161,6 +161,7 @@ func (f *compareFlags) compare(c *cobra.Command, args []string) (*compare.Result
 	if err := same.UnmarshalText([]byte(f.same)); err != nil || same <= 0 {
 		return nil, fmt.Errorf("--same %s: write it as 5%%", f.same)
 	}
+	boundGarbage(args...)
 	a, err := openComparable(c.ErrOrStderr(), args[0])
 	if err != nil {
 		return nil, err

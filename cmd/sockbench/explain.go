@@ -31,6 +31,7 @@ lists the rules.`,
 		},
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(c *cobra.Command, args []string) error {
+			boundGarbage(args[0])
 			run, err := openRun(c.ErrOrStderr(), args[0])
 			if err != nil {
 				return err

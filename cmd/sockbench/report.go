@@ -38,6 +38,7 @@ that is still being written, was interrupted or is damaged is shown as far as it
 		},
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(c *cobra.Command, args []string) error {
+			boundGarbage(args...)
 			run, err := openRun(c.ErrOrStderr(), args[0])
 			if err != nil {
 				return err
@@ -65,7 +66,6 @@ that is still being written, was interrupted or is damaged is shown as far as it
 
 // openRun reads a run folder that holds trials, and says on w what of it had to be left out.
 func openRun(w io.Writer, dir string) (*results.Run, error) {
-	boundGarbage(dir)
 	run, err := results.Open(dir)
 	if err != nil {
 		return nil, err
@@ -85,13 +85,17 @@ func openRun(w io.Writer, dir string) (*results.Run, error) {
 // roomy is a heap, in bytes, that every machine has room for.
 const roomy = 420 << 20
 
-// boundGarbage lets garbage lie as long as there is room. A run's records, twice the size of their file, are nearly all
-// of the heap: where they leave no room, garbage is at most half as large as they are.
-func boundGarbage(dir string) {
+// boundGarbage lets garbage lie as long as there is room, for a program that looks at these run folders. Their records,
+// twice the size of the files, are nearly all of the heap: where they leave no room, garbage is at most half as large.
+func boundGarbage(dirs ...string) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	if results.Size(dir)*5/2 > roomy {
+	size := int64(0)
+	for _, dir := range dirs {
+		size += results.Size(dir)
+	}
+	if size*5/2 > roomy {
 		debug.SetGCPercent(50)
 		return
 	}
