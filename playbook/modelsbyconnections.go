@@ -16,7 +16,7 @@ var modelsPlan string
 
 var modelsByConnections = Playbook{
 	Name:  "models-by-connections",
-	Doc:   "From how many busy connections on does a thread for each cost more than an event loop? About 100 s.",
+	Doc:   "From how many busy connections on does a thread for each cost more than an event loop? About 80 s.",
 	Plan:  modelsPlan,
 	Judge: judgeModels,
 }

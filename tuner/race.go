@@ -161,6 +161,7 @@ type heat struct {
 	order  float64 // in the block
 	ran    bool
 	failed string
+	broken bool // failed with an error, and not by what it measured
 	goal   float64
 	limits []float64
 }
@@ -175,7 +176,7 @@ func (f *field) enter(rec *results.Record, cell int) {
 		f.heats[cell] = append(f.heats[cell], heat{})
 	}
 	h := &f.heats[cell][rec.Block]
-	h.order, h.failed = float64(rec.Order), rec.Error
+	h.order, h.failed, h.broken = float64(rec.Order), rec.Error, rec.Metrics == nil
 	if rec.Metrics == nil {
 		return
 	}
@@ -237,13 +238,18 @@ func (f *field) judge(n int) (gone []outcome) {
 		f.out[o.cell] = true
 		gone = append(gone, o)
 	}
-	for i := range f.out {
-		if h := f.heats[i]; !f.out[i] && len(h) > n && h[n].failed != "" && (n == 0 || h[n-1].failed != "") {
+	screening := n == 0 && len(f.out) >= fewCells
+	for i, h := range f.heats {
+		if f.out[i] || len(h) <= n || h[n].failed == "" {
+			continue
+		}
+		// One trial may have met a machine that stood still, unless it did not even run. Two do not.
+		if h[n].broken || screening || n > 0 && h[n-1].failed != "" {
 			drop(outcome{i, h[n].failed, true})
 		}
 	}
 	switch {
-	case n == 0 && len(f.out) >= fewCells:
+	case screening:
 		for _, o := range f.screen() {
 			drop(o)
 		}
@@ -404,7 +410,7 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 	best, gain := order[0], f.compare(blocks)
 	for _, i := range order[1:] {
 		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
-			gone = append(gone, outcome{cell: i, why: fmt.Sprintf("its %s is %.0f%% behind the best, after %d blocks", f.goal.Name, 100*math.Expm1(g.Value), blocks)})
+			gone = append(gone, outcome{cell: i, why: fmt.Sprintf("its %s is %s times the best one's, after %d blocks", f.goal.Name, f.times(g.Value), blocks)})
 			continue
 		}
 		for l, lim := range f.limits {
@@ -416,6 +422,14 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 		}
 	}
 	return gone
+}
+
+// times is how many times the best cell's goal that of a cell is which lies so far behind it.
+func (f *field) times(behind float64) string {
+	if !f.goal.Lower {
+		behind = -behind
+	}
+	return fmt.Sprintf("%.3g", math.Exp(behind))
 }
 
 // over says why the race is, after block n; "": it goes on.

@@ -31,7 +31,7 @@ func TestRaceSaysWhyCellsAreOut(t *testing.T) {
 		why = append(why, d.Why)
 	}
 	all := strings.Join(why, "; ")
-	if len(s.Dropped) != 2 || !strings.Contains(all, "it would not start") || !strings.Contains(all, "behind the best, after 3 blocks") {
+	if len(s.Dropped) != 2 || !strings.Contains(all, "it would not start") || !strings.Contains(all, "times the best one's, after 3 blocks") {
 		t.Errorf("dropped %q", why)
 	}
 	if len(s.Survivors) != 2 || s.Survivors[0]["TCP_NODELAY"] != "off" || !strings.Contains(s.Stop, "none of the 2 cells left") {
@@ -42,6 +42,42 @@ func TestRaceSaysWhyCellsAreOut(t *testing.T) {
 		var again []results.Record
 		if _, err := Drive(t.Context(), r, failing, keepIn(&again), log[:cut]); err != nil || len(again) != len(log)-cut {
 			t.Errorf("after %d of %d records, %d more", cut, len(log), len(again))
+		}
+	}
+}
+
+// One trial without a result may be the machine's fault; a cell without any is out.
+func TestRaceForgivesOneEmptyTrial(t *testing.T) {
+	p := fourCells(t, 8)
+	goal, _ := results.FindMetric("throughput")
+	for name, c := range map[string]struct {
+		empty func(plan.Trial) bool // of the best cell's trials
+		best  bool
+	}{
+		"the first": {func(t plan.Trial) bool { return t.Block == 0 }, true},
+		"all":       {func(plan.Trial) bool { return true }, false},
+	} {
+		best := plan.Cell{"connections": "2", "TCP_NODELAY": "on"}
+		m := machine{measures: func(t plan.Trial) float64 {
+			switch {
+			case !t.Cell.Has(best):
+				return 1000 + float64(t.Block)
+			case c.empty(t):
+				return 0
+			}
+			return 1500
+		}}
+		r := Race(p, goal, nil, 100)
+		var log []results.Record
+		if _, err := Drive(t.Context(), r, m.run, keepIn(&log), nil); err != nil {
+			t.Fatal(err)
+		}
+		s := r.Standing(log)
+		if won := s.Survivors[0].Has(best); won != c.best {
+			t.Errorf("%s empty: survivors %v, dropped %v", name, s.Survivors, s.Dropped)
+		}
+		if !c.best && (len(s.Dropped) != 1 || !s.Dropped[0].Blind || s.Dropped[0].Block != 1) {
+			t.Errorf("%s empty: dropped %+v", name, s.Dropped)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func TestTuneFindsThePlantedWinner(t *testing.T) {
 	for _, f := range v.Findings {
 		codes[f.Code] += f.Claim
 	}
-	if !strings.Contains(codes["survivors"], "TCP_NODELAY=on") || !strings.Contains(codes["dropped"], "TCP_NODELAY=off") || !strings.Contains(codes["dropped"], "behind the best") {
+	if !strings.Contains(codes["survivors"], "TCP_NODELAY=on") || !strings.Contains(codes["dropped"], "TCP_NODELAY=off") || !strings.Contains(codes["dropped"], "times the best one's") {
 		t.Errorf("left and dropped: %v", codes)
 	}
 	names := ""
