@@ -46,8 +46,9 @@ func here(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func within(t *testing.T, limit time.Duration, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	defer time.AfterFunc(limit, cancel).Stop() // as by Ctrl-C
 	code = run(ctx, &out, &errs, args)
 	if strings.Contains(errs.String(), "panic: ") {
 		t.Errorf("%v panicked: %s", args, errs.String())

@@ -150,7 +150,7 @@ func TestTuneWithoutAWinner(t *testing.T) {
 		says    string
 	}{
 		{"no cell keeps the limits", []string{"--limit", "p50=1us", "--connections", "1,2"}, exitWrong, foundMissed, "no cell keeps p50=1us; the best of them is connections="},
-		{"too few requests for the limit", []string{"--goal", "p50", "--limit", "connect_p99=1s", "--connections", "1,2"}, exitInconclusive, foundUnclear, "its trials do not show connect_p99"},
+		{"too few requests for the limit", []string{"--goal", "p50", "--limit", "connect_p99=1s", "--connections", "1,2"}, exitInconclusive, foundUnclear, "too few requests"},
 		{"nothing can be started", []string{"--target", "exec: false {port}", "--connections", "1,2"}, exitEnvironment, "failed", "no cell gave a result"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
