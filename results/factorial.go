@@ -73,6 +73,9 @@ func EffectsOn(m Metric, p *plan.Plan, records []Record) *MetricEffects {
 			term.Count(len(d.runs), "trial"), term.Count(d.used(), "cell"))
 		return out
 	}
+	if out.Nothing = d.fraction(f); out.Nothing != "" {
+		return out
+	}
 	out.Scatter = f.Sigma
 	for _, e := range f.Effects {
 		out.Effects = append(out.Effects, d.effect(e))
@@ -189,6 +192,15 @@ func (d *design) place(c plan.Cell) (levels []int) {
 func (d *design) levels() (n []int) {
 	for _, f := range d.factors {
 		n = append(n, len(f.Levels))
+	}
+	return n
+}
+
+// full is how many combinations of levels there are.
+func (d *design) full() int {
+	n := 1
+	for _, levels := range d.levels() {
+		n *= levels
 	}
 	return n
 }

@@ -110,6 +110,38 @@ func TestEffectsInWords(t *testing.T) {
 	}
 }
 
+// Where no two cells differ in one factor alone, it is said that they are a fraction, and of a half what is aliased.
+func TestFractionsAreNamed(t *testing.T) {
+	halved, err := plan.New("x", 1, 8, 0, 1e9, []plan.Factor{{Knob: "write", Levels: []string{"single", "split"}},
+		{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}}, {Knob: "connections", Levels: []string{"8", "16"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latin, err := plan.New("x", 1, 8, 0, 1e9, []plan.Factor{{Knob: "target", Levels: []string{"epoll", "blocking", "pool"}}, {Knob: "connections", Levels: []string{"8", "16", "24"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		plan    *plan.Plan
+		cells   []string // labels, of those that were run
+		nothing string
+	}{
+		{halved, []string{"write=single TCP_NODELAY=off connections=8", "write=split TCP_NODELAY=on connections=8", "write=split TCP_NODELAY=off connections=16", "write=single TCP_NODELAY=on connections=16"},
+			"no two cells with a result differ in one factor alone: they are a fraction, 4 of 8 combinations (a half fraction), in which every effect is aliased: " +
+				"write with TCP_NODELAY × connections, TCP_NODELAY with write × connections, connections with write × TCP_NODELAY; run the other half too"},
+		{halved, []string{"write=single TCP_NODELAY=off connections=8", "write=split TCP_NODELAY=off connections=8", "write=split TCP_NODELAY=on connections=16"}, ""},
+		{halved, []string{"write=single TCP_NODELAY=off connections=8"}, ""},
+		{latin, []string{"target=epoll connections=8", "target=blocking connections=16"}, ""},
+		{latin, []string{"target=epoll connections=8", "target=blocking connections=16", "target=pool connections=24"},
+			"no two cells with a result differ in one factor alone: they are a fraction, 3 of 9 combinations, in which every effect is aliased with those of other factors; run pairs of cells that differ in one factor, or all combinations"},
+	} {
+		rs := slices.DeleteFunc(made(t, x.plan, blockingAt(2)), func(r Record) bool { return !slices.Contains(x.cells, x.plan.Label(r.Cell)) })
+		if all := effectsOn(t, "p50", x.plan, rs); all.Nothing != x.nothing || (all.Nothing == "") == (len(all.Effects) == 0) {
+			t.Errorf("of %d cells %q, %d effects, want %q", len(x.cells), all.Nothing, len(all.Effects), x.nothing)
+		}
+	}
+}
+
 // Where a percentile is not supported, nothing is said of it, and least of all that it has no effect.
 func TestEffectsWithoutSupport(t *testing.T) {
 	p, rs := recorded(t)

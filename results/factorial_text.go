@@ -66,6 +66,34 @@ func (d *design) aliased(e *stats.Effect, knob string) string {
 	return text + "."
 }
 
+// fraction says why nothing is known of any effect, where all levels were run, but none changed alone; "": else. A half of
+// all combinations of two levels is then every other one: the product of all factors, in signs, is the same in each cell
+// (Montgomery, ch. 8).
+func (d *design) fraction(f *stats.Factorial) string {
+	if len(d.apart) > 0 || slices.ContainsFunc(f.Effects, func(e *stats.Effect) bool { return len(e.Aliased) == 0 }) {
+		return ""
+	}
+	full, twoLevels := d.full(), true
+	for _, n := range d.levels() {
+		twoLevels = twoLevels && n == 2
+	}
+	text := fmt.Sprintf("no two cells with a result differ in one factor alone: they are a fraction, %d of %d combinations", d.used(), full)
+	if !twoLevels || 2*d.used() != full {
+		return text + ", in which every effect is aliased with those of other factors; run pairs of cells that differ in one factor, or all combinations"
+	}
+	var aliases []string
+	for i, factor := range d.factors {
+		var others []string
+		for j, other := range d.factors {
+			if j != i {
+				others = append(others, other.Knob)
+			}
+		}
+		aliases = append(aliases, factor.Knob+" with "+strings.Join(others, " × "))
+	}
+	return text + " (a half fraction), in which every effect is aliased: " + strings.Join(aliases, ", ") + "; run the other half too"
+}
+
 // levelsOf writes levels of factors, those of one together: "write=split or cork, path=none".
 func (d *design) levelsOf(all [][2]int) string {
 	var parts []string
@@ -198,12 +226,8 @@ func (m *MetricEffects) together() (lines []string) {
 
 // unbalanced names what keeps the design from being full: each combination as often as every other.
 func (d *design) unbalanced() (all []string) {
-	full := 1
-	for _, f := range d.factors {
-		full *= len(f.Levels)
-	}
-	if n := full - len(d.cells); n > 0 {
-		all = append(all, fmt.Sprintf("the plan has not %d of %d combinations", n, full))
+	if full := d.full(); len(d.cells) < full {
+		all = append(all, fmt.Sprintf("the plan has not %d of %d combinations", full-len(d.cells), full))
 	}
 	var reasons []string
 	labels := map[string][]string{}

@@ -34,8 +34,14 @@ func Foresee(p *plan.Plan, blocks int) string {
 	if stats.MinP(least*blocks) > a {
 		return fmt.Sprintf("%s cannot show an effect of every factor, however large: that takes %s", what, term.Count(FewestBlocks(p), "block"))
 	}
-	return fmt.Sprintf("%s can show effects of about %s or more, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (%s)",
-		what, strings.Join(parts, ", "), strings.Join(scatter, ", "))
+	var all []*effect
+	for _, c := range comparisons(p) {
+		if n := len(c.twins) * blocks; n > 0 {
+			all = append(all, slices.Repeat([]*effect{{comparison: c, pairs: n}}, len(compared))...)
+		}
+	}
+	return fmt.Sprintf("%s can show effects of about %s or more%s, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (%s)%s",
+		what, strings.Join(parts, ", "), alike(all), strings.Join(scatter, ", "), incapable(all, blocks, a, "may have"))
 }
 
 // FewestBlocks is how many it takes at least for a finding about every factor of p; 0: there is nothing to compare.
@@ -120,10 +126,55 @@ func Precision(p *plan.Plan, records []Record) string {
 			parts = append(parts, told(name, worst))
 		}
 	}
-	if len(parts) == 0 {
+	if s.capable == 0 {
 		return fmt.Sprintf("%s cannot show any effect, however large: that takes %d blocks and more", what, max(FewestBlocks(p), len(s.facts)+1))
 	}
-	return fmt.Sprintf("%s could have shown effects of about %s or more", what, strings.Join(parts, ", "))
+	rest := incapable(s.effects, len(s.facts), s.least, "have")
+	if len(parts) == 0 {
+		return what + ": it is not known how far pairs of trials scatter, and so not how small an effect could have been shown" + rest
+	}
+	return fmt.Sprintf("%s could have shown effects of about %s or more%s%s", what, strings.Join(parts, ", "), alike(s.effects), rest)
+}
+
+// alike is what an effect has to be for its size to say whether it is found over all cells: one that is in half of them alone
+// may be missed there, however large.
+func alike(all []*effect) string {
+	if slices.ContainsFunc(all, func(e *effect) bool { return e.by != "" }) {
+		return ", alike in all cells"
+	}
+	return ""
+}
+
+// incapable says of how many effects the pairs of so many blocks cannot reach level, whatever they show, and how many blocks
+// do for all of them; "": these do. All have pairs.
+func incapable(all []*effect, blocks int, level float64, have string) string {
+	var over, within []string
+	n, fewest := 0, math.MaxInt
+	for _, e := range all {
+		fewest = min(fewest, e.pairs)
+		if stats.MinP(e.pairs) <= level {
+			continue
+		}
+		n++
+		if where := e.factor.Knob + " over all cells"; e.by == "" && !slices.Contains(over, where) {
+			over = append(over, where)
+		}
+		if e.by != "" && !slices.Contains(within, e.by) {
+			within = append(within, e.by)
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	if len(within) > 0 {
+		over = append(over, "within one level of "+strings.Join(within, ", "))
+	}
+	takes := fewest
+	for stats.MinP(takes) > mistaken/float64(len(all)) {
+		takes++
+	}
+	return fmt.Sprintf("; %d of %d comparisons %s too few pairs to show any, however large (%s): that takes --blocks %d",
+		n, len(all), have, strings.Join(over, ", "), (takes*blocks+fewest-1)/fewest)
 }
 
 // scatter is by how much e's pairs differ, beside what their cells do.

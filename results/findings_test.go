@@ -342,7 +342,7 @@ func TestPrecisionIsToldBeforehandAndAfterwards(t *testing.T) {
 	p := threeByTwo(t, 6)
 	for blocks, want := range map[int]string{
 		1:  "1 block of 6 cells cannot show an effect of every factor, however large: that takes 6 blocks",
-		12: "12 blocks of 6 cells can show effects of about 12% on p50, 24% on p99, 8% on throughput or more, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (p50 11%, p99 21%, throughput 7%)",
+		12: "12 blocks of 6 cells can show effects of about 12% on p50, 24% on p99, 8% on throughput or more, alike in all cells, where pairs of trials scatter as on a busy virtual machine with 2 CPUs (p50 11%, p99 21%, throughput 7%); 36 of 52 comparisons may have too few pairs to show any, however large (within one level of TCP_NODELAY, target): that takes --blocks 14",
 	} {
 		if got := Foresee(p, blocks); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -367,6 +367,42 @@ func TestPrecisionIsToldBeforehandAndAfterwards(t *testing.T) {
 	}
 	if text := Foresee(one, 6); text != "6 blocks of 1 cell: nothing to compare" || FewestBlocks(one) != 0 || Precision(one, nil) == "" || Findings(one, nil) != nil {
 		t.Error(text)
+	}
+}
+
+// Where an effect is in half of the cells alone, and those have too few pairs for it, however large it is, that is said, and
+// how many blocks do: with these it is found.
+func TestTooFewPairsAreNoAbsence(t *testing.T) {
+	run := func(blocks int) (*plan.Plan, []Record) {
+		p, err := plan.New("x", 1, blocks, 0, 1e9, []plan.Factor{{Knob: "write", Levels: []string{"single", "split"}},
+			{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}}, {Knob: "connections", Levels: []string{"8", "16"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, made(t, p, func(c plan.Cell) float64 {
+			if c["write"] == "split" && c["TCP_NODELAY"] == "off" {
+				return 250e6
+			}
+			return 1e6
+		})
+	}
+	p, rs := run(6)
+	const rest = "36 of 45 comparisons have too few pairs to show any, however large (within one level of TCP_NODELAY, connections, write): that takes --blocks 7"
+	text := Precision(p, rs)
+	if len(Findings(p, rs)) != 0 || !strings.Contains(text, " on p50 or more, alike in all cells; ") || !strings.HasSuffix(text, rest) {
+		t.Errorf("%s\n%s", claims(Findings(p, rs)), text)
+	}
+	if text := Foresee(p, 6); !strings.HasSuffix(text, "; 48 of 60 comparisons may have too few pairs to show any, however large (within one level of TCP_NODELAY, connections, write): that takes --blocks 7") {
+		t.Error(text)
+	}
+	if p, rs = run(7); !strings.Contains(claims(Findings(p, rs)), "With write=split, TCP_NODELAY=on answers 250 times faster than off") || strings.Contains(Precision(p, rs), "too few") {
+		t.Errorf("7 blocks: %s\n%s", claims(Findings(p, rs)), Precision(p, rs))
+	}
+	if text := Foresee(p, 7); strings.Contains(text, "too few") {
+		t.Error(text)
+	}
+	if p, rs = run(1); strings.Contains(Precision(p, rs), "could have shown effects") {
+		t.Error(Precision(p, rs))
 	}
 }
 

@@ -70,26 +70,20 @@ const everyRuns = 6
 // ErrAliased where the runs are too few to say how they scatter.
 func NewFactorial(levels []int, runs []Run, comparable func(factor int, x, y []int) bool) (*Factorial, error) {
 	s := &factorial{levels: levels, place: map[string]int{}, tests: map[string]*Interaction{}}
-	var means []Run
+	var of []int
 	for _, r := range runs {
 		key := fmt.Sprint(r.Levels)
 		if _, ok := s.place[key]; !ok {
 			s.place[key] = len(s.combinations)
 			s.combinations = append(s.combinations, r.Levels)
 		}
-		means = append(means, Run{[]int{s.place[key]}, r.Order, r.Y})
+		of = append(of, s.place[key])
 	}
-	if len(means) == 0 {
-		return nil, ErrAliased
-	}
-	m, err := Fit([]int{len(s.combinations)}, means, 1, everyRuns)
+	m, err := fitCells(of, len(s.combinations), runs, everyRuns)
 	if err != nil {
 		return nil, err
 	}
-	if m.DF < 1 {
-		return nil, fmt.Errorf("%w (%d runs of %d combinations)", ErrAliased, len(runs), len(s.combinations))
-	}
-	s.model = m
+	s.means = m
 	f := &Factorial{Sigma: m.Sigma}
 	all := slices.Repeat([]int{Every}, len(levels))
 	var open []*Effect
@@ -125,7 +119,7 @@ type factorial struct {
 	levels       []int
 	combinations [][]int // that were run
 	place        map[string]int
-	model        *Model // of one factor, whose levels are the combinations
+	means        *cellMeans // of the combinations
 
 	tests   map[string]*Interaction // of this step, by what they are of: each is one of both its factors
 	inOrder []*Interaction
@@ -264,17 +258,16 @@ func (s *factorial) measure(e *Effect) {
 
 // contrast is the mean difference of twins, less that of others.
 func (s *factorial) contrast(twins, others [][2]int) Estimate {
-	var at [][]int
-	var weights []float64
+	weights := make([]float64, len(s.combinations))
 	add := func(twins [][2]int, sign float64) {
 		for _, t := range twins {
-			w := sign / float64(len(twins))
-			at, weights = append(at, t[:1], t[1:]), append(weights, w, -w)
+			weights[t[0]] += sign / float64(len(twins))
+			weights[t[1]] -= sign / float64(len(twins))
 		}
 	}
 	add(twins, 1)
 	add(others, -1)
-	return s.model.Contrast(at, weights)
+	return s.means.contrast(weights)
 }
 
 // interactions are of e with each level of each other factor, over twins that differ in that alone.

@@ -44,19 +44,19 @@ func TestContrastIsWelchs(t *testing.T) {
 		}
 		for _, v := range values {
 			variance += (v - mean) * (v - mean) / float64(len(values)-1) / float64(len(values))
-			runs = append(runs, Run{[]int{level}, float64(len(runs)), v})
+			runs = append(runs, Run{[]int{level}, 0, v}) // all at once: no drift
 		}
 		return mean, variance
 	}
 	a, va := square(x, 0)
 	b, vb := square(y, 1)
-	e := fit(t, []int{2}, runs, 1, 0).Contrast([][]int{{0}, {1}}, []float64{1, -1})
+	e := fitMeans(t, runs).contrast([]float64{1, -1})
 	df := (va + vb) * (va + vb) / (va*va/4 + vb*vb/6)
 	if math.Abs(e.Value-(a-b)) > 1e-9 || math.Abs(e.SE-math.Sqrt(va+vb)) > 1e-9 || e.DF != int(df) || e.DF != 6 {
 		t.Errorf("%+v, want %v ± %v with %.2f degrees of freedom", e, a-b, math.Sqrt(va+vb), df)
 	}
 	// What was run once takes the scatter of the rest: here 4 degrees of freedom, of x.
-	once := fit(t, []int{2}, runs[:6], 1, 0).Contrast([][]int{{0}, {1}}, []float64{1, -1})
+	once := fitMeans(t, runs[:6]).contrast([]float64{1, -1})
 	if want := math.Sqrt(5 * va * (1./5 + 1)); math.Abs(once.SE-want) > 1e-9 || once.DF != 4 {
 		t.Errorf("beside a single run: %+v, want a standard error of %v", once, want)
 	}
@@ -212,5 +212,24 @@ func TestTooNoisyIsNotNothing(t *testing.T) {
 	}
 	if _, err := NewFactorial([]int{2, 2}, nil, nil); !errors.Is(err, ErrAliased) {
 		t.Errorf("of nothing: %v", err)
+	}
+}
+
+// 1,000 combinations, each run ten times, of factors of which two act together in one of them.
+func BenchmarkFactorial(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 6))
+	levels := []int{5, 4, 2, 25}
+	runs := shuffled(rng, levels, 10, func(l []int, _ float64) float64 {
+		y := .4*math.Log(1+float64(l[3])) + .07*rng.NormFloat64()
+		if l[1] == 1 && l[2] == 0 {
+			y += 5
+		}
+		return y
+	})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := NewFactorial(levels, runs, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -27,25 +27,10 @@ type Model struct {
 	cov    mat.SymDense // of b, but for the variance of a run
 	Sigma  float64      // standard deviation of a run
 	DF     int          // degrees of freedom that Sigma rests on
-
-	runs      []Run
-	x         *mat.Dense // a row for each run
-	residuals mat.VecDense
-	scatter   []scatter // of each combination of levels that was run, once it was asked for
-	of        []int     // which of these each run is of
-}
-
-// scatter is how the runs of one combination of levels lie around what the model says of them.
-type scatter struct {
-	squares float64 // the sum of their residuals' squares
-	df      float64 // the degrees of freedom left to that: of each run 1, less its leverage
 }
 
 // ErrAliased is that of Fit where runs are too few, or chosen so, that effects cannot be told apart.
 var ErrAliased = errors.New("the runs cannot tell the effects apart: some combination of levels was not run")
-
-// mostKnots bounds the work of a fit.
-const mostKnots = 128
 
 // Fit fits all effects of at most order factors together. levels is how many levels each factor has. The drift is a
 // polygon in the order of the runs with a knot every so many runs (H_k(t) = max(0, 1 − |t − k·every|/every), neighbour
@@ -62,21 +47,9 @@ func Fit(levels []int, runs []Run, order int, every float64) (*Model, error) {
 		}
 		columns += width
 	}
-	last := 0.0
-	for _, r := range runs {
-		last = max(last, r.Order)
-	}
 	drift := func(float64) []float64 { return []float64{1} }
 	if every > 0 {
-		every = max(every, last/mostKnots)
-		knots := int(math.Ceil(last/every)) + 1
-		drift = func(t float64) []float64 {
-			h := make([]float64, knots)
-			for k := range h {
-				h[k] = max(0, 1-math.Abs(t-float64(k)*every)/every)
-			}
-			return h
-		}
+		drift = newPolygon(runs, every).row
 	}
 	all := columns + len(drift(0))
 	if m.DF = len(runs) - all; m.DF < 0 {
@@ -87,6 +60,19 @@ func Fit(levels []int, runs []Run, order int, every float64) (*Model, error) {
 		x.SetRow(i, append(m.point(r.Levels), drift(r.Order)...))
 		y.SetVec(i, r.Y)
 	}
+	var err error
+	if m.b, err = solve(x, y, &m.cov); err != nil {
+		return nil, err
+	}
+	var residuals mat.VecDense
+	residuals.MulVec(x, mat.NewVecDense(all, m.b))
+	residuals.SubVec(y, &residuals)
+	m.Sigma = math.Sqrt(mat.Dot(&residuals, &residuals) / float64(m.DF))
+	return m, nil
+}
+
+// solve finds the coefficients of x's columns by least squares, and their covariances, but for the variance of a run.
+func solve(x *mat.Dense, y *mat.VecDense, cov *mat.SymDense) ([]float64, error) {
 	var normal mat.SymDense
 	normal.SymOuterK(1, x.T())
 	var c mat.Cholesky
@@ -95,31 +81,10 @@ func Fit(levels []int, runs []Run, order int, every float64) (*Model, error) {
 	}
 	var xy, b mat.VecDense
 	xy.MulVec(x.T(), y)
-	if err := errors.Join(c.SolveVecTo(&b, &xy), c.InverseTo(&m.cov)); err != nil {
+	if err := errors.Join(c.SolveVecTo(&b, &xy), c.InverseTo(cov)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAliased, err)
 	}
-	m.b, m.runs, m.x = b.RawVector().Data, runs, x
-	m.residuals.MulVec(x, &b)
-	m.residuals.SubVec(y, &m.residuals)
-	m.Sigma = math.Sqrt(mat.Dot(&m.residuals, &m.residuals) / float64(m.DF))
-	return m, nil
-}
-
-// look finds how the runs of each combination scatter.
-func (m *Model) look() {
-	place := map[string]int{}
-	for i, r := range m.runs {
-		key := fmt.Sprint(r.Levels)
-		if _, ok := place[key]; !ok {
-			place[key] = len(m.scatter)
-			m.scatter = append(m.scatter, scatter{})
-		}
-		m.of = append(m.of, place[key])
-		row := m.x.RowView(i)
-		s := &m.scatter[m.of[i]]
-		s.squares += m.residuals.AtVec(i) * m.residuals.AtVec(i)
-		s.df += 1 - mat.Inner(row, &m.cov, row)
-	}
+	return b.RawVector().Data, nil
 }
 
 // subsets lists the sets of at most order of n things, smaller ones first.
@@ -193,50 +158,6 @@ func (m *Model) Difference(x, y []int) Estimate {
 	}
 	return m.estimate(c)
 }
-
-// Contrast is the sum of what the model expects at combinations of levels, each so many times: weights, which add up to
-// 0. Each combination that was run scatters in its own way (Welch 1947), so that quiet ones do not vouch for others; its
-// degrees of freedom are those of Satterthwaite (1946), rounded down. What was run once scatters as all do. Not safe for
-// concurrent use.
-func (m *Model) Contrast(at [][]int, weights []float64) Estimate {
-	if m.scatter == nil {
-		m.look()
-	}
-	c := mat.NewVecDense(m.cov.SymmetricDim(), nil)
-	for i, levels := range at {
-		for j, v := range m.point(levels) {
-			c.SetVec(j, c.AtVec(j)+weights[i]*v)
-		}
-	}
-	var solved, share mat.VecDense
-	solved.MulVec(&m.cov, c)
-	share.MulVec(m.x, &solved) // of each run's Y in the estimate
-	sum := make([]float64, len(m.scatter))
-	for i, k := range m.of {
-		sum[k] += share.AtVec(i) * share.AtVec(i)
-	}
-	var e Estimate
-	for j, b := range m.b {
-		e.Value += c.AtVec(j) * b
-	}
-	variance, spread := 0.0, 0.0
-	for k, s := range m.scatter {
-		v, df := m.Sigma*m.Sigma, float64(m.DF)
-		if s.df > leverageOnly {
-			v, df = s.squares/s.df, s.df
-		}
-		variance += sum[k] * v
-		spread += sum[k] * v * sum[k] * v / df
-	}
-	e.SE, e.DF = math.Sqrt(variance), m.DF
-	if spread > 0 {
-		e.DF = int(min(variance*variance/spread, float64(m.DF)))
-	}
-	return e
-}
-
-// leverageOnly is what is left, by rounding, of the degrees of freedom of a combination that was run once.
-const leverageOnly = 1e-6
 
 // estimate is of a sum of coefficients.
 func (m *Model) estimate(c []float64) Estimate {

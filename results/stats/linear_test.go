@@ -36,13 +36,15 @@ func textbook(m *Model, factors ...int) float64 {
 
 // interaction is by how much the difference of levels 1 and 0 of factor f is larger at level 1 of factor g than at 0.
 func interaction(m *Model, f, g int) Estimate {
-	var at [][]int
-	for _, levels := range [][2]int{{1, 1}, {0, 1}, {1, 0}, {0, 0}} {
-		point := slices.Repeat([]int{Every}, len(m.levels))
-		point[f], point[g] = levels[0], levels[1]
-		at = append(at, point)
+	c := make([]float64, len(m.b))
+	for i, levels := range [][2]int{{1, 1}, {0, 1}, {0, 0}, {1, 0}} {
+		at := slices.Repeat([]int{Every}, len(m.levels))
+		at[f], at[g] = levels[0], levels[1]
+		for j, v := range m.point(at) {
+			c[j] += []float64{1, -1}[i%2] * v
+		}
 	}
-	return m.Contrast(at, []float64{1, -1, -1, 1})
+	return m.estimate(c)
 }
 
 func fit(t *testing.T, levels []int, runs []Run, order int, every float64) *Model {
