@@ -11,6 +11,7 @@ import (
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/explain"
 	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
@@ -114,6 +115,21 @@ func measure(t testing.TB, r *results.Record, rng *rand.Rand, middle float64, pl
 	}
 	r.Metrics = m
 	m.Validity = results.Judge(r)
+}
+
+// advice is to set some options, code in all languages among it.
+func advice(t testing.TB) *results.Advice {
+	t.Helper()
+	p, err := plan.New("confirm", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{levels("connections", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = p.With(plan.Changes{Variants: []plan.Variant{
+		{Name: "winner", Knobs: plan.Cell{"TCP_NODELAY": "on", "backlog": "1024", "SO_RCVBUF": "1MiB", "sysctl.net.ipv4.tcp_sack": "0"}}, {Name: "first", Knobs: plan.Cell{"TCP_NODELAY": "off"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return explain.Advice(p)
 }
 
 // levels are n numbers as a knob's levels.
