@@ -167,6 +167,28 @@ func TestReport(t *testing.T) {
 	b.quiet()
 }
 
+func TestCapacity(t *testing.T) {
+	b := open(t, write(t, capacity(t)), 1280, 900)
+	if n := eval[int](b, `document.querySelectorAll('#loads .chip').length`); n != 2 {
+		t.Errorf("%d of 2 cells are named", n)
+	}
+	if n := eval[int](b, `document.querySelectorAll('#load svg path').length`); n < 2*6+2+2+1 { // marks, lines, bands, the limit
+		t.Errorf("the chart has %d paths", n)
+	}
+	b.do(chromedp.ScrollIntoView(chromedp.CSS("#load")))
+	at := eval[[]float64](b, `(() => { const r = [...document.querySelectorAll('#load svg path')].map((e) => e.getBoundingClientRect()).find((r) => r.width > 5 && r.width < 12); return [r.x + r.width / 2, r.y + r.height / 2] })()`)
+	b.do(chromedp.MouseEvent("mouseMoved", at[0]-5, at[1]), chromedp.MouseEvent("mouseMoved", at[0], at[1]))
+	b.until(`[...document.querySelectorAll('#load .tip')].some((e) => e.checkVisibility() && /\/s.*target=.* of 1 trials/.test(e.textContent))`)
+	for _, theme := range []string{"light", "dark"} {
+		b.pick("#theme", theme)
+		if found := axe(b); found != "" {
+			t.Error(found)
+		}
+		b.shoot(theme+"-capacity", "#capacity")
+	}
+	b.quiet()
+}
+
 func TestTwoCells(t *testing.T) {
 	b := open(t, write(t, made(t, 6, levels("connections", 2))), 1280, 900)
 	if n := eval[int](b, `document.querySelectorAll('#chosen .chip').length`); n != 2 {
