@@ -17,22 +17,25 @@ import (
 
 // How the search for a capacity goes on. Measured on simulated queues: TestCapacityOfAQueue.
 const (
-	MostRates   = 60   // trials of one cell, where nothing else is said
-	FewestRates = 8    // trials before there is an answer
-	sure        = .9   // how likely the interval holds the threshold
-	narrow      = 1.2  // an interval from low to narrow × low is an answer
-	beyond      = 1.25 // × what a closed loop reaches is where no open loop gets
-	deepest     = 32   // times less than that is where the search begins
-	below       = 4    // times less than the lowest rate that can be asked is where the threshold may still lie
-	perOctave   = 16   // rates, so that trials at one rate add up, and the rates of cells are the same ones
-	achieved    = .01  // of the offered rate may be missing
-	lateShare   = .2   // of a limit on a latency is how late the generator itself may be
-	fewBeyond   = 40   // requests have to lie beyond a limited percentile
-	spare       = 1.1  // times as many are asked for, as arrivals are random
-	relaxations = 50   // times the time in which a queue forgets have to be measured
-	longestWait = 30 * time.Second
+	MostRates   = 60              // trials of one cell, where nothing else is said
+	FewestRates = 8               // trials before there is an answer
+	UsualRates  = 29              // trials it takes in the mean
+	sure        = .9              // how likely the interval holds the threshold
+	narrow      = 1.2             // an interval from low to narrow × low is an answer
+	beyond      = 1.25            // × what a closed loop reaches is where no open loop gets
+	deepest     = 32              // times less than that is where the search begins
+	below       = 4               // times less than the lowest rate that can be asked is where the threshold may still lie
+	perOctave   = 16              // rates, so that trials at one rate add up, and the rates of cells are the same ones
+	achieved    = .01             // of the offered rate may be missing
+	lateShare   = .2              // of a limit on a latency is how late the generator itself may be
+	fewBeyond   = 40              // requests have to lie beyond a limited percentile
+	spare       = 1.1             // times as many are asked for, as arrivals are random
+	relaxations = 50              // times the time in which a queue forgets have to be measured
 	usualWait   = 5 * time.Second // no longer do the first trials take, unless it is a quarter of the capacity that takes so long
 )
+
+// LongestTrial is how long a trial may be, unless the plan's are longer.
+const LongestTrial = 30 * time.Second
 
 // Capacity looks for the highest rate at which each cell of p keeps p's limits, in at most so many trials of each cell. A
 // closed loop shows first what the cell can do at all; then open-loop trials double the rate until one misses a limit, and
@@ -133,6 +136,7 @@ func (s *CapacityStrategy) follow(done []results.Record) (Step, []hunt) {
 			s.learn(h, rate, before.last(attempt(0)[0].ID))
 		}
 		if len(step.Run) > 0 {
+			step.Left, step.Measuring = s.left(hunts)
 			return step, hunts
 		}
 		if !asking {
@@ -199,7 +203,7 @@ func (s *CapacityStrategy) at(rate plan.Level, length unit.Duration) (*plan.Plan
 
 // longest is how long a trial may be.
 func (s *CapacityStrategy) longest() time.Duration {
-	return max(longestWait, time.Duration(s.plan.Duration))
+	return max(LongestTrial, time.Duration(s.plan.Duration))
 }
 
 // length is how long a trial at a rate has to be, as far as it may.
@@ -210,6 +214,40 @@ func (s *CapacityStrategy) length(rate, did float64) unit.Duration {
 	}
 	seconds = max(time.Duration(s.plan.Duration).Seconds(), min(seconds, s.longest().Seconds()))
 	return unit.Duration(time.Duration(math.Ceil(seconds*1e3)) * time.Millisecond)
+}
+
+// left is about how many trials the hunts still take, and how long they measure together: each at a rate that may be asked
+// of its cell. Before a cell's closed loop nobody knows how long.
+func (s *CapacityStrategy) left(hunts []hunt) (trials int, measuring time.Duration) {
+	known := true
+	for i := range hunts {
+		h := &hunts[i]
+		switch {
+		case h.over:
+		case h.known == nil:
+			known = false
+			trials += 1 + min(UsualRates, s.most)
+		default:
+			n := s.further(h)
+			trials += n
+			for _, p := range []float64{.3, .4, .5, .6, .7} { // as stats.Threshold asks
+				measuring += time.Duration(n) * time.Duration(s.length(max(h.Lowest, h.known.Quantile(p)), h.did)) / 5
+			}
+		}
+	}
+	if !known {
+		measuring = 0
+	}
+	return trials, measuring
+}
+
+// further is about how many trials a hunt still takes. In simulations its interval narrows about as 1/n.
+func (s *CapacityStrategy) further(h *hunt) int {
+	more := UsualRates - h.Trials
+	if h.known.Trials() >= FewestRates {
+		more = int(float64(h.Trials) * (math.Log(h.High/h.Low)/math.Log(narrow) - 1))
+	}
+	return max(1, min(more, s.most-h.Trials))
 }
 
 // relaxation is in how many seconds a queue forgets, whose server can do so many requests per second: 1/(μ(1−√ρ)²), of

@@ -187,6 +187,50 @@ func TestCapacityBelievesNoShortTrial(t *testing.T) {
 	}
 }
 
+// What is left is foreseen, although neither the number of trials nor their length is known: at half the steps within a factor
+// of two of what comes, and never more than may be. The first closed loops have to show how long.
+func TestCapacityForesees(t *testing.T) {
+	p := limited(t, fourCells(t, 1), p99("5ms"))
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, most := range []float64{200, 2000, 20_000} { // trials as long as may be, as the limit needs, as the plan has them
+		q := &queue{most: most, base: 1e6, noise: func() float64 { return .2 * rng.NormFloat64() }}
+		s, err := Capacity(p, MostRates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log []results.Record
+		type sight struct {
+			at int
+			Step
+		}
+		var seen []sight
+		telling := Telling(s, func(step Step) { seen = append(seen, sight{len(log), step}) })
+		if _, err := Drive(t.Context(), telling, q.run, keepIn(&log), nil); err != nil {
+			t.Fatal(err)
+		}
+		if first, last := seen[0], seen[len(seen)-1]; first.Left != 4*(1+UsualRates) || first.Measuring != 0 || last.Left != 0 || last.Measuring != 0 {
+			t.Errorf("%v/s: foreseen at first %d trials of %v, at last %d of %v", most, first.Left, first.Measuring, last.Left, last.Measuring)
+		}
+		near := 0
+		for _, f := range seen[1 : len(seen)-1] {
+			var really time.Duration
+			for _, r := range log[f.at:] {
+				really += time.Duration(r.Spec.Load.Duration)
+			}
+			if 2*f.Measuring > really && f.Measuring < 2*really {
+				near++
+			}
+			if f.Left < len(f.Run) || f.Left > 4*MostRates-(f.at-4) || f.Measuring > time.Duration(f.Left)*LongestTrial {
+				t.Errorf("%v/s: after %d trials %d more are foreseen, which measure %v", most, f.at, f.Left, f.Measuring)
+			}
+		}
+		t.Logf("%v/s: %d trials, %d of %d sights within a factor of two", most, len(log), near, len(seen)-2)
+		if near < (len(seen)-2)/2 {
+			t.Errorf("%v/s: %d of %d sights are within a factor of two of what came", most, near, len(seen)-2)
+		}
+	}
+}
+
 // A cell that misses its limit at the lowest rate is said to, soon.
 func TestCapacityOfNothing(t *testing.T) {
 	q := &queue{most: 20_000, base: 1e6, noise: func() float64 { return 0 }}

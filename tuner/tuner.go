@@ -5,6 +5,7 @@ package tuner
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
@@ -21,6 +22,11 @@ type Step struct {
 	Run  []plan.Trial // in this order
 	Why  string       // not empty: why a block is run again, for people
 	Stop string       // not empty: why it stops; Run is empty
+
+	// A strategy that chooses the length of trials foresees about how many are left, those of Run among them, and how long
+	// their measure phases are together; 0: it does not know.
+	Left      int
+	Measuring time.Duration
 }
 
 // RunFunc runs one trial. A trial that failed is a Record with Error and a nil error. An error means that the trial did
@@ -59,18 +65,16 @@ func Drive(ctx context.Context, s Strategy, run RunFunc, keep func(results.Recor
 	}
 }
 
-// Telling is s, with every reason to run a block again passed to say.
-func Telling(s Strategy, say func(why string)) Strategy { return telling{s, say} }
+// Telling is s, with every step passed to see.
+func Telling(s Strategy, see func(Step)) Strategy { return telling{s, see} }
 
 type telling struct {
 	Strategy
-	say func(string)
+	see func(Step)
 }
 
 func (t telling) Next(done []results.Record) Step {
 	step := t.Strategy.Next(done)
-	if step.Why != "" {
-		t.say(step.Why)
-	}
+	t.see(step)
 	return step
 }

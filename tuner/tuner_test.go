@@ -96,7 +96,11 @@ func TestDisturbedBlockIsRepeatedWhole(t *testing.T) {
 		m := machine{disturbed: func(x plan.Trial) bool { return x.Block == 0 && x.Attempt < c.bad && x.Order == 2 }}
 		var log []results.Record
 		var told []string
-		s := Telling(Matrix(p), func(why string) { told = append(told, why) })
+		s := Telling(Matrix(p), func(step Step) {
+			if step.Why != "" {
+				told = append(told, step.Why)
+			}
+		})
 		if _, err := Drive(t.Context(), s, m.run, keepIn(&log), nil); err != nil {
 			t.Fatal(err)
 		}

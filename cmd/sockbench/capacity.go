@@ -8,14 +8,17 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sockbench/sockbench/internal/term"
+	"github.com/sockbench/sockbench/lab"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/tuner"
+	"github.com/sockbench/sockbench/unit"
 )
 
 func capacityCommand() *cobra.Command {
@@ -110,11 +113,10 @@ func (f *runFlags) capacityPlan(c *cobra.Command, k *knobs, args []string) (*pla
 
 // sustaining looks for the highest rate that each cell sustains.
 var sustaining = way{
-	foretell: func(m results.Manifest) string {
-		return fmt.Sprintf("%s, in turns: a closed loop, and then %d to %d trials of each, about %d in the mean; each of %s + %s, or longer where the limit needs it, up to 30s",
-			term.Count(len(m.Plan.Cells()), "cell"), tuner.FewestRates, m.Search.Trials, min(usualTrials, m.Search.Trials), m.Plan.Warmup, m.Plan.Duration)
+	foretell: foretellCapacity,
+	trials: func(m results.Manifest) int {
+		return (1 + min(tuner.UsualRates, m.Search.Trials)) * len(m.Plan.Cells())
 	},
-	trials: func(m results.Manifest) int { return (1 + min(usualTrials, m.Search.Trials)) * len(m.Plan.Cells()) },
 	strategy: func(m results.Manifest) (tuner.Strategy, error) {
 		return tuner.Capacity(m.Plan, m.Search.Trials)
 	},
@@ -131,8 +133,19 @@ var sustaining = way{
 	end: endCapacity,
 }
 
-// usualTrials is about how many a cell takes: TestCapacityIsLindleys.
-const usualTrials = 30
+// foretellCapacity says how long the search can take: how long trials are shows when a closed loop has shown what a cell
+// can do.
+func foretellCapacity(m results.Manifest) string {
+	p, most, cells := m.Plan, m.Search.Trials, len(m.Plan.Cells())
+	usual := min(tuner.UsualRates, most)
+	longest := max(unit.Duration(tuner.LongestTrial), p.Duration)
+	total := func(trials int, each unit.Duration) unit.Duration {
+		one := time.Duration(p.Warmup) + lab.Overhead
+		return unit.Duration((time.Duration(cells) * (one + time.Duration(p.Duration) + time.Duration(trials)*(one+time.Duration(each)))).Round(time.Second))
+	}
+	return fmt.Sprintf("%s, in turns: a closed loop, and then %d to %d trials of each, about %d in the mean; each of %s + %s, or longer where the limit needs it, up to %s: %s to %s for %d trials, %s at most, and half as much again where disturbed trials are run again",
+		term.Count(cells, "cell"), tuner.FewestRates, most, usual, p.Warmup, p.Duration, longest, total(usual, p.Duration), total(usual, longest), usual, total(most, longest))
+}
 
 // endCapacity makes what was found into the error that ends the program; nil: all is well.
 func endCapacity(_ *runFlags, _ io.Writer, in report.Input) error {

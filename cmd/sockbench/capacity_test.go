@@ -62,7 +62,7 @@ func TestCapacityUsage(t *testing.T) {
 	}
 	for _, format := range []string{"table", "md", "csv", "json"} {
 		code, stdout, stderr := here(t, "capacity", "--target", "epoll,thread", "--limit", "p99=2ms", "--limit", "errors=1%", "--dry-run", "-o", format)
-		if code != exitFine || !strings.Contains(stdout, "epoll") || !strings.Contains(stdout, "thread") {
+		if code != exitFine || !strings.Contains(stdout, "epoll") || !strings.Contains(stdout, "thread") || (format == "table" || format == "md") != strings.Contains(stdout, "for 29 trials, 1h0m31s at most") {
 			t.Errorf("%s: exit %d, %s%s", format, code, stdout, stderr)
 		}
 	}

@@ -241,9 +241,9 @@ func (f *runFlags) trials(c *cobra.Command, w way, m results.Manifest, log *resu
 	}
 	progress := term.NewProgress(c.ErrOrStderr(), f.quiet)
 	defer progress.Close()
-	perTrial := time.Duration(p.Warmup) + time.Duration(p.Duration) + lab.Overhead
+	around := time.Duration(p.Warmup) + lab.Overhead // a measure phase
 	counting, _ := results.Counting(done)
-	progress.Start(w.trials(m), len(counting), perTrial)
+	progress.Start(w.trials(m), len(counting), around+time.Duration(p.Duration))
 
 	var l lab.Lab
 	defer l.Close()
@@ -264,9 +264,17 @@ func (f *runFlags) trials(c *cobra.Command, w way, m results.Manifest, log *resu
 		progress.Trial(labelled(p, r.Cell), outcome(&r))
 		return nil
 	}
-	strategy = tuner.Telling(strategy, func(why string) {
-		progress.Add(len(p.Cells()))
-		progress.Warn(why)
+	strategy = tuner.Telling(strategy, func(step tuner.Step) {
+		if step.Why != "" {
+			progress.Add(len(p.Cells()))
+			progress.Warn(step.Why)
+		}
+		switch {
+		case step.Measuring > 0:
+			progress.Expect(step.Left, around+step.Measuring/time.Duration(step.Left))
+		case step.Left > 0:
+			progress.Expect(step.Left, 0)
+		}
 	})
 	last, err := tuner.Drive(c.Context(), strategy, runTrial, keep, done)
 	progress.Close()

@@ -66,6 +66,13 @@ func (p *Progress) Add(n int) {
 	}
 }
 
+// Expect says that so many more are to come, and how long each is expected to take; 0: nobody knows.
+func (p *Progress) Expect(more int, each time.Duration) {
+	if p.total, p.perTrial = p.done+more, each; p.bar != nil {
+		p.draw()
+	}
+}
+
 // Trial says that one is done.
 func (p *Progress) Trial(label, result string) { p.Reach(p.done+1, p.perTrial, label, result) }
 
@@ -115,8 +122,11 @@ func (p *Progress) draw() {
 // print writes a line. A progress line that cannot be shown is no reason to stop measuring.
 func (p *Progress) print(line string) { _, _ = fmt.Fprintln(p.out, line) }
 
-// eta is the time the remaining trials are expected to take, for people: 14m, 1h5m, 50s.
+// eta is the time the remaining trials are expected to take, for people: 14m, 1h5m, 50s; "?" is not known.
 func (p *Progress) eta() string {
+	if p.perTrial == 0 && p.done < p.total {
+		return "?"
+	}
 	left := time.Duration(p.total-p.done) * p.perTrial
 	switch {
 	case left >= time.Hour:

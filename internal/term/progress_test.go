@@ -67,6 +67,27 @@ func TestETA(t *testing.T) {
 	}
 }
 
+// What is to come may turn out to be more or less than was announced, and not to be known.
+func TestExpect(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewProgress(f, false)
+	p.Start(30, 0, time.Second)
+	for _, next := range []struct {
+		more int
+		each time.Duration
+	}{{30, 0}, {40, 10 * time.Second}, {2, 5 * time.Second}, {1, 0}} {
+		p.Expect(next.more, next.each)
+		p.Trial("x", "y")
+	}
+	got, _ := os.ReadFile(f.Name())
+	if want := "[1/30] x  y  eta ?\n[2/41] x  y  eta 7m\n[3/4] x  y  eta 5s\n[4/4] x  y  eta 0s\n"; string(got) != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestMoreTrialsThanAnnounced(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"fmt"
+	htmltemplate "html/template"
 	"os"
 	"strings"
 	"testing"
@@ -146,6 +147,31 @@ func TestEffectsWhereAskedFor(t *testing.T) {
 			"json": `"effects": {`} {
 			if text := write(t, format, Input{Manifest: manifest(p), Records: rs, Answer: a}); strings.Contains(text, want) != asked {
 				t.Errorf("asked for: %v, and %s in %s:\n%s", asked, want, format, text)
+			}
+		}
+	}
+}
+
+// What to do and the code for it are in what people read, where a search found something, and nowhere else: code as it is,
+// whatever it would mean to the format.
+func TestAdviceWhereThereIsSome(t *testing.T) {
+	p, rs, a := aRun(t)
+	code := "#include <time.h>\n\tif (a < b && c) /* \"as it is\" */\n"
+	for _, found := range []bool{false, true} {
+		if found {
+			a.Advice = &results.Advice{Change: []string{"set TCP_NODELAY=on; it was <off>"}, Holds: []string{"measured with path=none"}, Snippets: []results.Snippet{{Name: "C", Fence: "c", Code: code}}}
+		}
+		for format, wants := range map[string][]string{
+			"table": {"\nWhat to change\nset TCP_NODELAY=on; it was <off>\nmeasured with path=none\n", "\nC\n" + code},
+			"md":    {"\n**What to change**\n\n- set TCP_NODELAY=on; it was &lt;off>\n- measured with path=none\n", "<summary>C</summary>\n\n```c\n" + code + "```\n"},
+			"html": {`<h2><span data-t="advice">What to change</span></h2>`, "<li><bdi>set TCP_NODELAY=on; it was &lt;off&gt;</bdi></li>", "<li><bdi>measured with path=none</bdi></li>",
+				"<h4>C</h4>", "<code>" + htmltemplate.HTMLEscapeString(code) + "</code></pre>", `<a href="#advice">`},
+		} {
+			text := write(t, format, Input{Manifest: manifest(p), Records: rs, Answer: a})
+			for _, want := range wants {
+				if strings.Contains(text, want) != found {
+					t.Errorf("found something: %v, and %q in %s:\n%.3000s", found, want, format, text)
+				}
 			}
 		}
 	}

@@ -17,6 +17,8 @@ type pageFacts struct {
 	Quantiles []float64     `json:"quantiles"` // of each cell's curve
 	Cells     []cellFact    `json:"cells"`
 	Choose    [][]int       `json:"choose"` // by finding: cells to look at
+
+	Capacity *capacityFacts `json:"capacity,omitempty"` // nil: none was looked for
 }
 
 type metricFact struct {
@@ -84,7 +86,7 @@ func grid() (q []float64) {
 }
 
 func newPageFacts(in Input) pageFacts {
-	f := pageFacts{Quantiles: grid(), Factors: []plan.Factor{}, Cells: []cellFact{}, Choose: [][]int{}}
+	f := pageFacts{Quantiles: grid(), Factors: []plan.Factor{}, Cells: []cellFact{}, Choose: [][]int{}, Capacity: newCapacityFacts(in)}
 	for _, factor := range in.Manifest.Plan.Factors {
 		if len(factor.Levels) > 1 {
 			f.Factors = append(f.Factors, factor)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
@@ -112,6 +113,46 @@ func TestHTMLWords(t *testing.T) {
 		if len(words[key]) != 2 {
 			t.Errorf("no message %q", key)
 		}
+	}
+}
+
+// Where a capacity was looked for, the page has latency against load: of each cell the rates that were asked, not the closed
+// loop, and of the first limit on a latency.
+func TestHTMLOfACapacity(t *testing.T) {
+	p := newPlan(t, 1)
+	asked, err := p.With(plan.Changes{Knobs: []plan.Factor{{Knob: "rate", Levels: []plan.Level{"none", "2000", "1000"}}},
+		Limits: []plan.Limit{{Metric: "errors", Limit: "1%"}, {Metric: "p99", Limit: "200us"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rs []results.Record
+	for _, x := range asked.Block(0, 0) {
+		rs = append(rs, fine(x))
+	}
+	in := Input{Manifest: manifest(asked), Records: rs, Answer: results.Answer{Cells: results.Summarize(asked.Cells(), rs)}}
+	if text := write(t, "html", in); newCapacityFacts(in) != nil || strings.Contains(text, `id="capacity"`) {
+		t.Error("no capacity was looked for, but there is a chart of it")
+	}
+	rates := []results.AtRate{{Rate: 1000, Trials: 3, Kept: 2, Missed: 1}, {Rate: 2000, Trials: 2, Missed: 1}}
+	for _, c := range p.Cells() {
+		in.Answer.Capacity = append(in.Answer.Capacity, results.Capacity{Cell: c, Low: 900, High: 1100, Rates: rates})
+	}
+	f := newCapacityFacts(in)
+	if f == nil || f.Metric != "p99" || f.Limit != 200_000 || len(f.Loads) != 2 {
+		t.Fatalf("%+v", f)
+	}
+	for i, l := range f.Loads {
+		if l.Label != p.Label(p.Cells()[i]) || l.Low != 900 || l.High != 1100 || len(l.Rates) != 2 {
+			t.Fatalf("%+v", l)
+		}
+		for j, r := range l.Rates {
+			if r.Rate != rates[j].Rate || r.Kept != rates[j].Kept || r.Missed != rates[j].Missed || r.Value == nil || *r.Value < 140_000 || *r.Value > 160_000 || r.AtLeast {
+				t.Errorf("%s: %+v", l.Label, r)
+			}
+		}
+	}
+	if text := write(t, "html", in); !strings.Contains(text, `id="capacity"`) || !strings.Contains(text, `"limit":200000`) {
+		t.Error("the page has no chart of the capacities")
 	}
 }
 

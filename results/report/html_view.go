@@ -27,6 +27,8 @@ type view struct {
 	Findings                       []findingView
 	Nothing                        string
 	Effects                        *results.MetricEffects // nil: none were asked for
+	Advice                         *results.Advice        // of a search; nil: nothing
+	Capacity                       bool                   // was looked for: there is a chart of it
 	Headline                       string                 // of a check
 	Because, Means                 []string
 	Ratios                         []ratioGroup
@@ -94,7 +96,7 @@ func newView(in Input) view {
 	counting, repeated := results.Counting(in.Records)
 	v := view{Name: p.Name, Folder: in.Answer.Run, Started: in.Manifest.Started.UTC().Format("2006-01-02 15:04 UTC"), Verdict: in.Answer.Verdict,
 		Cells: len(in.Answer.Cells), Trials: len(in.Records), Planned: p.Blocks * len(in.Answer.Cells), Repeated: len(repeated), Plan: p,
-		Nothing: in.Answer.Nothing, Effects: in.Answer.Effects, Headline: in.Answer.Headline, Because: in.Answer.Because, Means: results.Means(p, in.Answer.Cells), Ratios: ratios(in), Table: newTable(in)}
+		Nothing: in.Answer.Nothing, Effects: in.Answer.Effects, Advice: in.Answer.Advice, Capacity: newCapacityFacts(in) != nil, Headline: in.Answer.Headline, Because: in.Answer.Because, Means: results.Means(p, in.Answer.Cells), Ratios: ratios(in), Table: newTable(in)}
 	blocks := map[int]bool{}
 	for i := range in.Records {
 		if blocks[in.Records[i].Block] = true; in.Records[i].Metrics == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/results/explain"
 	"github.com/sockbench/sockbench/results/report"
 	"github.com/sockbench/sockbench/results/stats"
 	"github.com/sockbench/sockbench/sockopt"
@@ -114,6 +115,53 @@ func measure(t testing.TB, r *results.Record, rng *rand.Rand, middle float64, pl
 	}
 	r.Metrics = m
 	m.Validity = results.Judge(r)
+}
+
+// capacity is a search that nobody made: two cells whose response times grow as 1/(1 − load), within p90 ≤ 2ms.
+func capacity(t testing.TB) report.Input {
+	t.Helper()
+	levels := []plan.Level{"none", "500", "1000", "2000", "2830", "3360", "4000"}
+	in := made(t, 1, plan.Factor{Knob: "target", Levels: []string{"epoll", "goroutine"}}, plan.Factor{Knob: "rate", Levels: levels})
+	p, err := plan.New("capacity", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{in.Manifest.Plan.Factors[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range in.Records {
+		load := float64(in.Records[i].Spec.Load.Rate) / (4100 + 2000*float64(placeOf(p, plan.Cell{"target": in.Records[i].Cell["target"]})))
+		measure(t, &in.Records[i], rng, 3e5/(1-load), -1)
+	}
+	in = input(t, in.Manifest, in.Records)
+	if in.Manifest.Plan, err = in.Manifest.Plan.With(plan.Changes{Limits: []plan.Limit{{Metric: "p90", Limit: "2ms"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for i, cell := range p.Cells() {
+		c := results.Capacity{Cell: cell, Low: 2500 + 900*float64(i), Median: 2800 + 1000*float64(i), High: 3000 + 1100*float64(i), Level: .9}
+		for _, rate := range []float64{500, 1000, 2000, 2830, 3360, 4000} {
+			at := results.AtRate{Rate: rate, Trials: 1, Kept: 1}
+			if rate > c.High {
+				at.Kept, at.Missed = 0, 1
+			}
+			c.Rates = append(c.Rates, at)
+		}
+		in.Answer.Capacity = append(in.Answer.Capacity, c)
+	}
+	return in
+}
+
+// advice is to set some options, code in all languages among it.
+func advice(t testing.TB) *results.Advice {
+	t.Helper()
+	p, err := plan.New("confirm", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{levels("connections", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err = p.With(plan.Changes{Variants: []plan.Variant{
+		{Name: "winner", Knobs: plan.Cell{"TCP_NODELAY": "on", "backlog": "1024", "SO_RCVBUF": "1MiB", "sysctl.net.ipv4.tcp_sack": "0"}}, {Name: "first", Knobs: plan.Cell{"TCP_NODELAY": "off"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return explain.Advice(p)
 }
 
 // levels are n numbers as a knob's levels.

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,9 @@ func axe(b *tab) string {
 }
 
 func TestReport(t *testing.T) {
-	b := open(t, write(t, made(t, 6, few...)), 1280, 900)
+	in := made(t, 6, few...)
+	in.Answer.Advice = advice(t)
+	b := open(t, write(t, in), 1280, 900)
 	for _, id := range []string{"nines", "cdf", "within", "across"} {
 		if n := eval[int](b, `document.querySelectorAll('#`+id+` svg path').length`); n < 8 {
 			t.Errorf("chart %s has %d paths", id, n)
@@ -91,6 +94,21 @@ func TestReport(t *testing.T) {
 		}
 	})
 
+	b.part("advice", func(t *testing.T) {
+		if names := eval[string](b, `[...document.querySelectorAll('#advice h4')].map((e) => e.textContent).join()`); names != "Go,Python,C,nginx,sysctl" {
+			t.Errorf("there is code in %s", names)
+		}
+		for i, s := range in.Answer.Advice.Snippets {
+			pre := fmt.Sprintf(`document.querySelectorAll('#advice pre')[%d]`, i)
+			if text := eval[string](b, pre+`.textContent`); text != s.Code {
+				t.Errorf("%s is shown as %q, not %q", s.Name, text, s.Code)
+			}
+			if over := eval[int](b, pre+`.scrollWidth - `+pre+`.clientWidth`); over > 0 {
+				t.Errorf("%s is %d px wider than its place", s.Name, over)
+			}
+		}
+	})
+
 	b.part("heat map", func(t *testing.T) {
 		if n := eval[int](b, `document.querySelectorAll('#heat-map tbody td').length`); n != 12 {
 			t.Errorf("connections × target has %d fields, not 12", n)
@@ -107,7 +125,7 @@ func TestReport(t *testing.T) {
 	b.part("language", func(t *testing.T) {
 		b.pick("#language", "zh")
 		text := eval[string](b, `document.body.innerText`)
-		for _, word := range []string{"结论", "热力图", "百分位", "环境"} {
+		for _, word := range []string{"结论", "改什么", "可直接粘贴的代码", "热力图", "百分位", "环境"} {
 			if !strings.Contains(text, word) {
 				t.Errorf("the page in Chinese has no %s", word)
 			}
@@ -140,11 +158,33 @@ func TestReport(t *testing.T) {
 			if found := axe(b); found != "" {
 				t.Error(found)
 			}
-			for _, part := range []string{"findings", "ratios", "heat", "cells", "curves", "time", "validity", "options", "environment"} {
+			for _, part := range []string{"findings", "advice", "ratios", "heat", "cells", "curves", "time", "validity", "options", "environment"} {
 				b.shoot(theme+"-"+part, "#"+part)
 			}
 			b.shoot(theme, "")
 		})
+	}
+	b.quiet()
+}
+
+func TestCapacity(t *testing.T) {
+	b := open(t, write(t, capacity(t)), 1280, 900)
+	if n := eval[int](b, `document.querySelectorAll('#loads .chip').length`); n != 2 {
+		t.Errorf("%d of 2 cells are named", n)
+	}
+	if n := eval[int](b, `document.querySelectorAll('#load svg path').length`); n < 2*6+2+2+1 { // marks, lines, bands, the limit
+		t.Errorf("the chart has %d paths", n)
+	}
+	b.do(chromedp.ScrollIntoView(chromedp.CSS("#load")))
+	at := eval[[]float64](b, `(() => { const r = [...document.querySelectorAll('#load svg path')].map((e) => e.getBoundingClientRect()).find((r) => r.width > 5 && r.width < 12); return [r.x + r.width / 2, r.y + r.height / 2] })()`)
+	b.do(chromedp.MouseEvent("mouseMoved", at[0]-5, at[1]), chromedp.MouseEvent("mouseMoved", at[0], at[1]))
+	b.until(`[...document.querySelectorAll('#load .tip')].some((e) => e.checkVisibility() && /\/s.*target=.* of 1 trials/.test(e.textContent))`)
+	for _, theme := range []string{"light", "dark"} {
+		b.pick("#theme", theme)
+		if found := axe(b); found != "" {
+			t.Error(found)
+		}
+		b.shoot(theme+"-capacity", "#capacity")
 	}
 	b.quiet()
 }
@@ -208,7 +248,9 @@ func TestThousandCells(t *testing.T) {
 }
 
 func TestNarrow(t *testing.T) {
-	b := open(t, write(t, made(t, 6, few...)), 390, 844)
+	in := made(t, 6, few...)
+	in.Answer.Advice = advice(t)
+	b := open(t, write(t, in), 390, 844)
 	if over := eval[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
 		t.Errorf("a narrow page is %d px wider than the window", over)
 	}
@@ -228,6 +270,7 @@ func TestHostileText(t *testing.T) {
 	}
 	in = input(t, in.Manifest, in.Records)
 	in.Answer.Run, in.Answer.Because = evil, []string{evil}
+	in.Answer.Advice = &results.Advice{Change: []string{evil}, Snippets: []results.Snippet{{Name: evil, Code: evil}}}
 	in.Answer.Cells[0].Doubts = append(in.Answer.Cells[0].Doubts, results.CellDoubt{Doubt: results.Doubt{Code: evil, Verdict: results.Warn, Evidence: evil}, Trials: 1})
 	for i := range in.Answer.Findings {
 		in.Answer.Findings[i].Claim = evil

@@ -82,7 +82,7 @@ export function logAxis(name, horizontal, values, write) {
 }
 
 // sample shows how a cell is drawn.
-function sample(n) {
+export function sample(n) {
   const { color, dash, symbol } = look(n, isDark())
   const line = svg('line', { x1: 0, x2: 26, y1: 6, y2: 6, stroke: color, 'stroke-width': 2, 'stroke-dasharray': dash === 'solid' ? 'none' : dash.join(' ') })
   const marks = {
@@ -94,10 +94,11 @@ function sample(n) {
   return svg('svg', { width: 26, height: 12, 'aria-hidden': 'true' }, line, marks[symbol]())
 }
 
-// tip is a tooltip: a heading, and a line for each of [cell's number among the chosen, text].
-export function tip(heading, lines) {
+// tip is a tooltip: a heading, and a line for each of [number, text]; the number is that of a cell among the chosen, unless
+// label names others.
+export function tip(heading, lines, label = (n) => facts.cells[chosenCells()[n]].label) {
   return el('div', { class: 'tip' }, el('b', {}, heading), el('table', {}, ...lines.map(([n, text]) =>
-    el('tr', {}, el('td', {}, sample(n)), el('td', {}, bdi(facts.cells[chosenCells()[n]].label)), el('td', { class: 'n' }, text)))))
+    el('tr', {}, el('td', {}, sample(n)), el('td', {}, bdi(label(n))), el('td', { class: 'n' }, text)))))
 }
 
 // showChosen lists the chosen cells, each with a button that takes it out of the charts.

@@ -1,3 +1,4 @@
+import { drawCapacity } from './capacity.js'
 import { drawCurves } from './curves.js'
 import { byId } from './dom.js'
 import { choose, facts, firstChoice, watch } from './facts.js'
@@ -8,7 +9,7 @@ import { startTheme } from './theme.js'
 import { drawTime, startTime } from './time.js'
 import { ownLanguage, speak } from './words.js'
 
-const drawCharts = () => { drawCurves(); drawTime() }
+const drawCharts = () => { drawCapacity(); drawCurves(); drawTime() }
 
 // say draws everything that holds words.
 function say(language) {
