@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -224,7 +225,7 @@ func (e *engine) cross(now int64) {
 // gone is how many bytes were written. Of a workload that measures what arrives: those that the peer's kernel has
 // acknowledged.
 func (e *engine) gone() int64 {
-	n := e.sent
+	n := atomic.LoadInt64(&e.sent) // tasks count while others work here
 	if e.load.workload.Arrived {
 		for i := 0; i < len(e.conns); i += e.depth {
 			if fd := e.conns[i].fd; fd >= 0 {

@@ -160,6 +160,7 @@ func (m *epoll) send(i int32) {
 		m.frame.Wrote(n)
 	}
 	if m.frame.Left() > 0 {
+		m.left = turn
 		m.write(i, &m.frame)
 	}
 }

@@ -10,19 +10,25 @@ import (
 	"github.com/sockbench/sockbench/wire"
 )
 
+// turn is how many writes a connection has before replies, other connections and the clock have theirs: where a server
+// reads as fast as a client writes, the socket has room for ever. In 64 writes of 64 KiB a millisecond passes.
+const turn = 64
+
 // output writes to sockets that do not block, for the engines of one thread.
 type output struct {
 	*engine
-	buf []byte
-	arm func(i int32, on bool) // has connection i flushed when it becomes writable, or no longer
+	buf  []byte
+	left int                    // writes of this turn
+	arm  func(i int32, on bool) // has connection i flushed when it becomes writable, or no longer
 }
 
 func newOutput(e *engine) output {
 	return output{engine: e, buf: make([]byte, cmp.Or(int(e.load.spec.WriteSize), bufferLen))}
 }
 
-// flush writes as much as the socket takes.
+// flush writes as much as the socket takes in one turn.
 func (o *output) flush(i int32) {
+	o.left = turn
 	c := &o.conns[i]
 	together := o.pipes != nil && o.flows == nil && o.manner == single
 	for {
@@ -41,6 +47,10 @@ func (o *output) flush(i int32) {
 		if c.fd < 0 {
 			return
 		}
+		if o.left <= 0 {
+			o.todo = append(o.todo, i)
+			return
+		}
 	}
 }
 
@@ -51,6 +61,7 @@ func (o *output) several(i int32) bool {
 	if n == 0 {
 		return false
 	}
+	o.left--
 	took, errno := raw.Write(int(c.fd), b)
 	switch errno {
 	case 0:
@@ -78,6 +89,11 @@ func (o *output) write(i int32, f *wire.Frame) bool {
 		}
 	}
 	for f.Left() > 0 {
+		if o.left <= 0 {
+			o.hold(i)
+			return false
+		}
+		o.left--
 		var n int
 		var errno syscall.Errno
 		if a, b := o.manner.pieces(f, o.buf, o.most); b == nil {
@@ -91,10 +107,7 @@ func (o *output) write(i int32, f *wire.Frame) bool {
 			f.Wrote(n)
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if !c.armed {
-				c.keep().out, o.frame = o.frame, c.cut.out // swapped: neither loses its buffer
-				o.arm(i, true)
-			}
+			o.hold(i)
 			return false
 		default:
 			o.lose(i, kindOf(errno))
@@ -108,4 +121,13 @@ func (o *output) write(i int32, f *wire.Frame) bool {
 		}
 	}
 	return true
+}
+
+// hold keeps what is left of the frame that connection i writes until the socket is writable, as after a turn it may be
+// at once.
+func (o *output) hold(i int32) {
+	if c := &o.conns[i]; !c.armed {
+		c.keep().out, o.frame = o.frame, c.cut.out // swapped: neither loses its buffer
+		o.arm(i, true)
+	}
 }

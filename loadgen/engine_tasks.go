@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -227,20 +228,20 @@ func (t *tasks) write(i int32, f *wire.Frame, buf []byte) {
 	}
 	fd := t.conns[i].fd
 	t.mu.Unlock()
-	sent, err := int64(len(b)), error(nil)
+	err := error(nil)
 	if whole {
 		err = l.write(b)
+		atomic.AddInt64(&t.sent, int64(len(b)))
 	} else {
-		sent, err = f.Len(), t.writeAll(l, fd, f, buf)
+		err = t.writeAll(l, fd, f, buf)
 	}
 	t.mu.Lock()
-	t.sent += sent
 	if err != nil && !t.stopped {
 		t.lose(i, kindOf(err))
 	}
 }
 
-// writeAll writes all of f.
+// writeAll writes all of f, and counts each piece as it goes: a block may take longer than the measure phase.
 func (t *tasks) writeAll(l lane, fd int32, f *wire.Frame, buf []byte) error {
 	if t.manner == corked {
 		if err := cork(fd, 1); err != nil {
@@ -259,6 +260,7 @@ func (t *tasks) writeAll(l lane, fd int32, f *wire.Frame, buf []byte) error {
 			return err
 		}
 		f.Wrote(len(a) + len(b))
+		atomic.AddInt64(&t.sent, int64(len(a)+len(b)))
 	}
 	if t.manner == corked {
 		return cork(fd, 0)

@@ -60,6 +60,7 @@ type line struct {
 	gen   uint32 // of its descriptor, 24 bits
 	batch uint32 // the poll before which it sent last; 0: none
 	out   bool   // a receive is out, or what waits for a connect
+	waits bool   // what waits for writability is out
 	n     int32  // requests in that
 	size  int32  // bytes
 }
@@ -179,9 +180,11 @@ func (m *iouring) handle(k int) (stopped bool) {
 	case what == ofReceive:
 		m.took(i, c)
 	case m.past(i, c):
-	case what == ofWritable && m.conns[i].armed:
-		if m.flush(i); m.conns[i].armed {
-			m.arm(i, true) // the wait was for once
+	case what == ofWritable:
+		if m.lines[m.at(i)].waits = false; m.conns[i].armed {
+			if m.flush(i); m.conns[i].armed {
+				m.arm(i, true) // the wait was for once
+			}
 		}
 	case what == ofConnect:
 		m.lines[m.at(i)].out = false
@@ -295,7 +298,9 @@ func (m *iouring) short(s *uring.Completion) {
 
 // arm waits for writability, once. A wait that is no longer wanted ends by itself, and does nothing.
 func (m *iouring) arm(i int32, on bool) {
-	if m.conns[i].armed = on; on {
+	l := &m.lines[m.at(i)]
+	if m.conns[i].armed = on; on && !l.waits {
+		l.waits = true
 		m.ring.Poll(m.file(i), unix.POLLOUT, m.data(ofWritable, i))
 	}
 }
@@ -320,10 +325,10 @@ func (m *iouring) dial(i int32) {
 // only prepared would go to another. An error of the ring is the next poll's to say.
 func (m *iouring) shut(i int32) {
 	l := &m.lines[m.at(i)]
-	if l.out || m.conns[i].armed {
+	if l.out || l.waits {
 		m.ring.Cancel(m.file(i), ofCancel)
 	}
-	if l.out || m.conns[i].armed || l.batch == m.batch {
+	if l.out || l.waits || l.batch == m.batch {
 		m.submit(0, 0)
 	}
 	if m.slots {

@@ -37,6 +37,14 @@ func took(conns, counted, arrived int64) func(*Record) {
 	}
 }
 
+// carried adds how many requests a connection carried at one time, and what went wrong on it.
+func carried(pipeline unit.Count, errors map[string]int64, change func(*Record)) func(*Record) {
+	return func(r *Record) {
+		change(r)
+		r.Spec.Load.Pipeline, r.Metrics.Errors = pipeline, errors
+	}
+}
+
 // effective is a trial whose requests are worth so many.
 func effective(n int64) func(*Record) {
 	return func(r *Record) { r.Metrics.Response.Effective = stats.Effective{P50: n, P90: n, P99: n, P999: n} }
@@ -102,6 +110,9 @@ var cases = []struct {
 	}, nil, Note, "its ulimit -n"},
 	{"message_boundaries", false, took(2, 1020, 1000), took(2, 1002, 1000), Fail, "for 1020 messages: 1000 messages in 500 reads: 2.00 messages per read, 0.50 reads per message"},
 	{"message_boundaries", false, took(2, 997, 1000), took(2, 998, 1000), Fail, "for 997 messages"},
+	{"message_boundaries", false, carried(64, nil, took(2, 871, 1000)), carried(64, nil, took(2, 872, 1000)), Fail, "for 871 messages"},
+	{"message_boundaries", false, carried(64, map[string]int64{"reset": 1}, took(2, 997, 1000)), took(2, 998, 1000), Fail, "for 997 messages"},
+	{"message_boundaries", false, carried(64, nil, took(2, 1003, 1000)), took(2, 1002, 1000), Fail, "for 1003 messages"},
 	{"option_refused", false, applied(sockopt.Denied), applied(sockopt.Equal), Warn, "server TCP_NODELAY=on"},
 	{"option_refused", false, applied(sockopt.Unsupported), applied(sockopt.ByModel), Warn, "server"},
 	{"option_refused", false, applied(sockopt.Unknown), applied(sockopt.Capped), Warn, "server"},
