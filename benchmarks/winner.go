@@ -20,7 +20,7 @@ const (
 	winnerWarmup, winnerDuration = 50 * time.Millisecond, 200 * time.Millisecond
 )
 
-// winnerFactors are those of the 8 cells: the first one is worth a fifth, and the others next to nothing, so that the
+// winnerFactors are those of the 8 cells: the first one is worth a fifth, and the others little beside it, so that the
 // winner is the luckiest of four.
 var winnerFactors = []string{"service_time=240us,200us", "TCP_QUICKACK=off,on", "write=single,writev"}
 
