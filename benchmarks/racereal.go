@@ -24,8 +24,8 @@ const (
 	spaceWarmup, spaceDuration = 20 * time.Millisecond, 150 * time.Millisecond
 )
 
-// spaceKnobs have most of a request's time spent in compressing its reply, which varies less from trial to trial than the
-// kernel's work does.
+// spaceKnobs have the server spend much of a request's time in compressing its reply: work of its own, which no wake-up of
+// another CPU is part of.
 var spaceKnobs = []string{"--compress", "zstd:1,gzip:1", "--reply", "2KiB", "--set", "TCP_NODELAY=on", "--engine", "epoll,iouring",
 	"--connections", "16,64", "--write", "single,split"}
 
