@@ -21,7 +21,7 @@ const (
 	spaceTargets = "epoll,goroutine,iouring"
 	spaceBlocks  = 16
 
-	spaceWarmup, spaceDuration = 20 * time.Millisecond, 150 * time.Millisecond
+	spaceWarmup, spaceDuration = 20 * time.Millisecond, 200 * time.Millisecond
 )
 
 // spaceKnobs have the server spend much of a request's time in compressing its reply: work of its own, which no wake-up of
