@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -167,26 +163,14 @@ func (b *bench) checks(ctx context.Context, name string, count int, sides ...str
 	s.typed = strings.ReplaceAll(shown(argv), b.sockbench, "sockbench")
 	for i := range count {
 		dir := filepath.Join(b.dir, fmt.Sprintf("check-%s-%d", name, i))
-		seed := strconv.FormatUint(b.rng.Uint64()>>11, 10)
-		cmd, cancel := child{argv: append(argv, "--quiet", "-o", "json", "--seed", seed, "--out", dir), cpu: anyCPU, limit: 5 * time.Minute}.command(ctx)
-		var out, errs bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		began := time.Now()
-		err := cmd.Run()
-		took := time.Since(began)
-		cancel()
-		if code := (*exec.ExitError)(nil); errors.As(err, &code) && (code.ExitCode() == 1 || code.ExitCode() == 3) {
-			err = nil // a verdict
-		}
-		v := verdict{took: took}
-		if err == nil {
-			err = json.Unmarshal(out.Bytes(), &v)
-		}
+		v, began := verdict{}, time.Now()
+		err := b.ask(ctx, argv, dir, &v)
+		v.took = time.Since(began)
 		if err == nil && (len(v.Findings) != 1 || len(v.Cells) != 2) {
 			err = errors.New("it has no finding")
 		}
 		if err != nil {
-			return s, fmt.Errorf("%s: %w\n%s", s.typed, err, errs.Bytes())
+			return s, fmt.Errorf("%s: %w", s.typed, err)
 		}
 		records, err := readRecords(dir)
 		if err != nil {
@@ -194,7 +178,7 @@ func (b *bench) checks(ctx context.Context, name string, count int, sides ...str
 		}
 		s.all, s.of = append(s.all, v), append(s.of, records...)
 		e := v.Findings[0].Effect
-		b.say("  %s %d: %s, ratio %.3f (%.3f – %.3f), %d pairs, %s", name, i+1, v.Verdict, e.Ratio, e.Low, e.High, v.Findings[0].Pairs, took.Round(time.Second/10))
+		b.say("  %s %d: %s, ratio %.3f (%.3f – %.3f), %d pairs, %s", name, i+1, v.Verdict, e.Ratio, e.Low, e.High, v.Findings[0].Pairs, v.took.Round(time.Second/10))
 	}
 	return s, nil
 }

@@ -97,6 +97,8 @@ var goals = []goal{
 	{"check-planted", plantedClaims(), plantedChecks},
 	{"capacity", capacityClaims(), knownCapacity},
 	{"race", raceClaims(), simulatedRaces},
+	{"race-real", realRaceClaims(), realRaces},
+	{"winner", winnerClaims(), realWinners},
 	{"effects", effectClaims(), simulatedEffects},
 	{"effects-real", realEffectClaims(), realEffects},
 	{"sockperf", []claim{{"client CPU per request at a constant 10,000/s, 1 connection: sockbench / sockperf, each with its own server",

@@ -44,7 +44,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	f.SetOutput(stderr)
 	only := f.String("only", "", "measure these goals, for example P1,P4; default all")
 	f.IntVar(&b.pairs, "pairs", 30, fmt.Sprintf("pairs of trials for each comparison; %d and more count", enoughPairs))
-	f.IntVar(&b.sameChecks, "checks", sameSides, "checks of goal check; of goal check-planted a quarter as many of each loss, of goal capacity an eighth as many searches")
+	f.IntVar(&b.sameChecks, "checks", sameSides, "checks of goal check; of goal check-planted a quarter as many of each loss, of goal capacity an eighth as many searches, of goal winner half as many, of goal race-real two fifths as many blocks")
 	f.BoolVar(&b.realTime, "real-time", false, "run P1, P2, P3, P6 and P10 under SCHED_RR, for a machine that is not quiet; takes root")
 	update := f.Bool("update", false, "put what was measured into README.md; what it says of other goals stays")
 	seed := f.Uint64("seed", uint64(time.Now().Unix()), "of the order in pairs")

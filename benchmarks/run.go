@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,8 +24,9 @@ type record struct {
 	Cell    map[string]string `json:"cell"`
 	Error   string            `json:"error"`
 	Metrics *struct {
-		Duration float64 `json:"duration_ns"`
-		Lateness struct {
+		Duration   float64 `json:"duration_ns"`
+		Throughput float64 `json:"throughput"`
+		Lateness   struct {
 			P50 *float64 `json:"p50_ns"`
 			P99 *float64 `json:"p99_ns"`
 		} `json:"lateness"`
@@ -69,8 +72,8 @@ func (b *bench) runTrials(ctx context.Context, name, target string, ordinary boo
 	argv = append(argv, "--blocks", strconv.Itoa(blocks), "--warmup", warmup.String(), "--duration", duration.String())
 	typed := shown(argv)
 	argv = append(argv, "--quiet", "--out", filepath.Join(home, "run"))
-	// A disturbed trial is run again, at most twice; thousands of connections to as many threads take seconds to make.
-	limit := 10*time.Second + 3*time.Duration(blocks)*(warmup+duration+5*time.Second)
+	// Cells may be many, a disturbed trial is run again, at most twice, and thousands of connections to as many threads take seconds to make.
+	limit := 10*time.Minute + 3*time.Duration(blocks)*(warmup+duration+5*time.Second)
 	if _, err := (child{argv: argv, dir: home, cpu: anyCPU, ordinary: ordinary, limit: limit}).output(ctx); err != nil {
 		return "", nil, err
 	}
@@ -82,6 +85,27 @@ func (b *bench) runTrials(ctx context.Context, name, target string, ordinary boo
 		return "", nil, fmt.Errorf("%d trials left %d records", blocks, len(records))
 	}
 	return typed, records, nil
+}
+
+// ask has sockbench make trials into the folder dir, with a seed of its own, and reads its answer, which it also gives where
+// it exits as after a bad one.
+func (b *bench) ask(ctx context.Context, argv []string, dir string, answer any) error {
+	seed := strconv.FormatUint(b.rng.Uint64()>>11, 10)
+	cmd, cancel := child{argv: append(slices.Clip(argv), "--quiet", "-o", "json", "--seed", seed, "--out", dir), cpu: anyCPU, limit: 5 * time.Minute}.command(ctx)
+	defer cancel()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if code := (*exec.ExitError)(nil); errors.As(err, &code) && (code.ExitCode() == 1 || code.ExitCode() == 3) {
+		err = nil // a verdict
+	}
+	if err == nil {
+		err = json.Unmarshal(out.Bytes(), answer)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, errs.Bytes())
+	}
+	return nil
 }
 
 // readRecords reads the trials of a run folder, of which none may have failed.
