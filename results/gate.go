@@ -354,8 +354,13 @@ func (g *gated) ratio() stats.Interval {
 	return i
 }
 
-// change writes a ratio as a difference: "-11.7%", "+0.4%".
-func change(ratio float64) string { return fmt.Sprintf("%+.1f%%", 100*(ratio-1)) }
+// change writes a ratio as a difference, "-11.7%", "+0.4%", or where that says little as "÷ 380", "× 12".
+func change(ratio float64) string {
+	if 0 < ratio && ratio < .01 || 10 < ratio && !math.IsInf(ratio, 1) {
+		return times(ratio)
+	}
+	return fmt.Sprintf("%+.1f%%", 100*(ratio-1))
+}
 
 // side is the knobs that all trials of a side share.
 func (g *gated) side(p *plan.Plan, level plan.Level) plan.Cell {
