@@ -34,7 +34,7 @@ func (l *Lab) Load(ctx context.Context, t plan.Trial, place loadgen.Place) (resu
 	}
 	defer load.Close()
 	w := loadgen.WindowFrom(s.Load, lead, drainTime(s.Load))
-	watch, leave := l.watch(ctx, w, 0)
+	watch, leave := l.watch(ctx, w, cpuOf(0, false))
 	defer leave()
 	r, side, err := Drive(ctx, load, w)
 	if err != nil {

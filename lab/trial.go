@@ -137,7 +137,7 @@ func (l *Lab) trial(ctx context.Context, rec *results.Record, entry *targets.Ent
 			return &stageError{"measure", err}
 		}
 	}
-	watch, leave := l.watch(ctx, w, server.part.PID())
+	watch, leave := l.watch(ctx, w, cpuOf(server.part.PID(), entry.Processes))
 	defer leave()
 	loaded, err := client.await(ctx, "measure", time.Duration(w.Drained-clock.Now())+slack, others...)
 	if err != nil {
@@ -268,9 +268,9 @@ type observed struct {
 }
 
 // watch looks at the machine, and at the process that is the server or its keeper, when the measure phase begins and
-// ends; pid 0 is none. The server itself would look late where thousands of its threads want to run. It says
+// ends. The server itself would look late where thousands of its threads want to run. It says
 // nothing if ctx ends first. Leave it before the keep-awake loops may end, which it asks.
-func (l *Lab) watch(ctx context.Context, w loadgen.Window, pid int) (said <-chan observed, leave func()) {
+func (l *Lab) watch(ctx context.Context, w loadgen.Window, server func() (user, system time.Duration)) (said <-chan observed, leave func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan observed, 1)
 	awake := l.awake
@@ -295,12 +295,12 @@ func (l *Lab) watch(ctx context.Context, w loadgen.Window, pid int) (said <-chan
 			return
 		}
 		before, awake0, u0, err := look()
-		user0, system0 := family(pid)
+		user0, system0 := server()
 		if !until(w.End) {
 			return
 		}
 		after, awake1, u1, err1 := look()
-		user1, system1 := family(pid)
+		user1, system1 := server()
 		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
 		o.user, o.system = int64(float64(user1-user0)*scale), int64(float64(system1-system0)*scale)
 		o.err = errors.Join(err, err1)
@@ -317,11 +317,17 @@ func (l *Lab) watch(ctx context.Context, w loadgen.Window, pid int) (said <-chan
 	}
 }
 
-// family is the CPU time of a server and the processes it started, with those it has waited for.
-func family(pid int) (user, system time.Duration) {
-	for _, p := range append(proc.Children(pid), pid) {
-		u, s := proc.CPUOf(p)
-		user, system = user+u, system+s
+// cpuOf tells the CPU time of a server, where it serves in processes with that of its children, and of those it has
+// waited for; of pid 0 it is none. Children are listed by thread: of a server with thousands of these that would take as long as a trial.
+func cpuOf(pid int, processes bool) func() (user, system time.Duration) {
+	return func() (user, system time.Duration) {
+		user, system = proc.CPUOf(pid)
+		if processes {
+			for _, p := range proc.Children(pid) {
+				u, s := proc.CPUOf(p)
+				user, system = user+u, system+s
+			}
+		}
+		return user, system
 	}
-	return user, system
 }

@@ -32,6 +32,23 @@ func TestServerCPUIsThatOfTheWindow(t *testing.T) {
 	}
 }
 
+// A request that is computed for 200 us cannot take less CPU time. A look at each of a thousand threads takes longer than
+// the measure phase: CPU time that is read after it is another's.
+func TestServerCPUOfManyThreads(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts 1,000 threads; run without -short")
+	}
+	var l Lab
+	defer l.Close()
+	for range 4 {
+		m := run(t, &l, 100*time.Millisecond, 300*time.Millisecond, "target", "thread", "connections", "1000", "service_time", "200us").Metrics
+		used, least := time.Duration(m.Server.CPUUser+m.Server.CPUSystem), time.Duration(m.Completed)*200*time.Microsecond
+		if used < least/2 { // requests that began before the window and ended in it
+			t.Errorf("%d requests took %v of CPU time together, and each at least 200us", m.Completed, used)
+		}
+	}
+}
+
 // mostThreads is how many this user may have.
 func mostThreads(t *testing.T) uint64 {
 	t.Helper()

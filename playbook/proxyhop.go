@@ -13,7 +13,7 @@ var proxyPlan string
 
 var proxyHop = Playbook{
 	Name:  "proxy-hop",
-	Doc:   "What does a proxy in front of a server cost, on a loopback and over a network of 10 ms? About 45 s.",
+	Doc:   "What does a proxy in front of a server cost, on a loopback and over a network of 10 ms? About 55 s.",
 	Plan:  proxyPlan,
 	Judge: judgeProxy,
 }

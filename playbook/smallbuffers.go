@@ -13,7 +13,7 @@ var smallBuffersPlan string
 
 var smallBuffers = Playbook{
 	Name:  "small-buffers-long-path",
-	Doc:   "What does a small socket buffer cost on a path that holds 250 kB? About 90 s; user namespaces.",
+	Doc:   "What does a small socket buffer cost on a path that holds 250 kB? About 75 s; user namespaces.",
 	Plan:  smallBuffersPlan,
 	Judge: judgeSmallBuffers,
 }

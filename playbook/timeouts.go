@@ -14,7 +14,7 @@ var timeoutsPlan string
 
 var timeoutsUnderLoss = Playbook{
 	Name:  "timeouts-under-loss",
-	Doc:   "What does a short patience for replies buy on a path that dies, and cost on one that only loses frames? About 95 s; user namespaces.",
+	Doc:   "What does a short patience for replies buy on a path that dies, and cost on one that only loses frames? About 80 s; user namespaces.",
 	Plan:  timeoutsPlan,
 	Judge: judgeTimeouts,
 }

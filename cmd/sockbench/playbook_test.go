@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/playbook"
@@ -32,8 +33,12 @@ func TestPlaybooks(t *testing.T) {
 			}
 			continue
 		}
-		if p, err := plan.Parse(b.Name, []byte(stdout)); code != exitFine || err != nil || p.Name != b.Name {
-			t.Errorf("%s: exit %d, %v, %s", b.Name, code, err, stdout)
+		p, err := plan.Parse(b.Name, []byte(stdout))
+		if code != exitFine || err != nil || p.Name != b.Name {
+			t.Fatalf("%s: exit %d, %v, %s", b.Name, code, err, stdout)
+		}
+		if d := longest(p, p.Blocks); d > 2*time.Minute {
+			t.Errorf("%s takes up to %s", b.Name, d)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestTuneFindsThePlantedWinner(t *testing.T) {
 	names := ""
 	for _, s := range v.Advice.Snippets {
 		names += s.Name + " "
-		if s.Name == "Go" && !strings.Contains(s.Code, "syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, 1, 1), ") {
+		if s.Name == "Go" && !strings.Contains(s.Code, "syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1), ") {
 			t.Errorf("the Go code is %s", s.Code)
 		}
 	}

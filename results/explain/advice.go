@@ -251,10 +251,21 @@ func camel(name string) string {
 	return first + strings.ToUpper(rest[:1]) + rest[1:]
 }
 
-// The numbers of options stand in the code, because not every system's headers know every name; they are those of Linux on
-// amd64 and arm64.
+// named are the options whose names Go's syscall and Python's socket both have on Linux.
+var named = []string{"IP_TOS", "SO_KEEPALIVE", "SO_LINGER", "SO_RCVBUF", "SO_RCVLOWAT", "SO_RCVTIMEO", "SO_REUSEADDR", "SO_SNDBUF", "SO_SNDTIMEO",
+	"TCP_CONGESTION", "TCP_CORK", "TCP_DEFER_ACCEPT", "TCP_KEEPCNT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_LINGER2", "TCP_MAXSEG", "TCP_NODELAY",
+	"TCP_QUICKACK", "TCP_SYNCNT", "TCP_WINDOW_CLAMP"}
+
+// option is the option's name in a package, or its number on amd64 and arm64 where not every version knows the name.
+func (s setting) option(pkg string) string {
+	if slices.Contains(named, s.Name) {
+		return pkg + "." + s.Name
+	}
+	return fmt.Sprint(s.Num)
+}
+
 func (s setting) goCall() string {
-	where := fmt.Sprintf("fd, syscall.%s, %d", levels[s.Level], s.Num)
+	where := fmt.Sprintf("fd, syscall.%s, %s", levels[s.Level], s.option("syscall"))
 	switch d := s.duration(); s.Kind {
 	case sockopt.Name:
 		return fmt.Sprintf("syscall.SetsockoptString(%s, %q)", where, s.text)
@@ -293,7 +304,11 @@ func pythonCode(all []setting, _ []string) string {
 	if out.Len() == 0 {
 		return ""
 	}
-	return "import socket\nimport struct\n" + out.String()
+	code := out.String()
+	if strings.Contains(code, "struct.pack") {
+		code = "import struct\n" + code
+	}
+	return "import socket\n" + code
 }
 
 func (s setting) pythonCall() string {
@@ -311,7 +326,7 @@ func (s setting) pythonCall() string {
 	if s.Name == "backlog" {
 		return fmt.Sprintf("sock.listen(%s)", value)
 	}
-	return fmt.Sprintf("sock.setsockopt(socket.%s, %d, %s)", levels[s.Level], s.Num, value)
+	return fmt.Sprintf("sock.setsockopt(socket.%s, %s, %s)", levels[s.Level], s.option("socket"), value)
 }
 
 func cCode(all []setting, _ []string) string {
@@ -335,7 +350,13 @@ func cCode(all []setting, _ []string) string {
 		}
 		out.WriteString("\treturn 0;\n}\n")
 	}
-	return "#include <netinet/in.h>\n#include <netinet/tcp.h>\n#include <stdint.h>\n#include <sys/socket.h>\n#include <sys/time.h>\n\n" + defines.String() + out.String()
+	headers, code := "#include <netinet/in.h>\n#include <netinet/tcp.h>\n", out.String()
+	for _, h := range []struct{ file, of string }{{"stdint", "uint64_t"}, {"sys/socket", "sock"}, {"sys/time", "timeval"}} {
+		if strings.Contains(code, h.of) {
+			headers += "#include <" + h.file + ".h>\n"
+		}
+	}
+	return headers + "\n" + defines.String() + code
 }
 
 func (s setting) cCall() string {

@@ -58,7 +58,7 @@ func claims(a *results.Answer, after string) (lines []string) {
 	for i, f := range a.Findings {
 		line := strconv.Itoa(i+1) + after + f.Claim
 		if f.Why != "" {
-			line += " Moved: " + f.Why + "."
+			line = strings.TrimSuffix(line, ".") + ". Moved: " + f.Why + "."
 		}
 		lines = append(lines, line)
 	}
