@@ -290,16 +290,20 @@ func serviceTime(t *testing.T, e *targets.Entry) {
 		conn := dial(t, srv)
 		conn.ask(1) // what is started for a connection is started now
 		conn.replies(1)
-		cpu := cpuTime(t, srv)
-		for range 3 {
-			began := time.Now()
-			conn.ask(1)
-			conn.replies(1)
-			if took := time.Since(began); took < c.least || took > c.least+500*time.Millisecond {
-				t.Errorf("%s: reply after %v", c.text, took)
+		var used time.Duration
+		for attempt := 0; attempt == 0 || attempt < 5 && c.burns != (used > c.least); attempt++ { // a collection of garbage takes processor time too
+			cpu := cpuTime(t, srv)
+			for range 3 {
+				began := time.Now()
+				conn.ask(1)
+				conn.replies(1)
+				if took := time.Since(began); took < c.least || took > c.least+500*time.Millisecond {
+					t.Errorf("%s: reply after %v", c.text, took)
+				}
 			}
+			used = cpuTime(t, srv) - cpu
 		}
-		if used := cpuTime(t, srv) - cpu; c.burns != (used > c.least) {
+		if c.burns != (used > c.least) {
 			t.Errorf("%s: three requests took %v of processor time", c.text, used)
 		}
 		stop(t, srv)
