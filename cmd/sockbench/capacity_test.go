@@ -208,7 +208,7 @@ func TestCapacityOfABlockingServer(t *testing.T) {
 	for attempt := range 2 {
 		dir := filepath.Join(t.TempDir(), "run")
 		code, stdout, stderr := within(t, most, "capacity", "--target", "blocking", "--connections", "1", "--service-time", "sleep:2ms",
-			"--limit", "p90=5ms", "--trials", "30", "--quiet", "--out", dir, "-o", "json")
+			"--limit", "p90=5ms", "--trials", "20", "--quiet", "--out", dir, "-o", "json")
 		if code == exitInterrupted {
 			t.Skipf("the machine is too busy: it was not over after %s", most)
 		}
@@ -219,7 +219,8 @@ func TestCapacityOfABlockingServer(t *testing.T) {
 		c := v.Capacity[0]
 		truth := verify.Sustained(time.Duration(1e9/c.Closed), 5*time.Millisecond, .9, 400_000, 1)
 		t.Logf("%s: %.0f/s, %.0f/s to %.0f/s, %d trials; by Lindley's recursion %.0f/s", c.Verdict, c.Median, c.Low, c.High, c.Trials, truth)
-		if c.Verdict == results.Better && math.Abs(c.Median/truth-1) < .15 && c.Low < 1.1*truth && truth < 1.1*c.High && c.Sustained == c.Low {
+		known := c.Verdict == results.Better && c.Sustained == c.Low || c.Verdict == results.Unclear && c.Sustained == 0 // 20 trials need not be enough
+		if known && math.Abs(c.Median/truth-1) < .2 && c.Low < 1.1*truth && truth < 1.1*c.High {
 			return
 		}
 		if what := disturbed(t, dir); what != "" {
