@@ -102,7 +102,7 @@ result what could not be trusted.`,
   sockbench run --target 'exec: ./server --port {port}' --rate 10k
   sockbench check --old './server-1.0 --port {port}' --new './server-1.1 --port {port}'
   sockbench capacity --target epoll,goroutine --limit p99=2ms
-  sockbench tune --goal p99 --write single,split --set TCP_NODELAY=off,on
+  sockbench tune --goal p50 --write split,single --set TCP_NODELAY=off,on
   sockbench serve --target goroutine --listen 127.0.0.1:9000
   sockbench load 127.0.0.1:9000 --rate 20k --duration 10s
   sockbench compare runs/20261123T120000Z-run --by TCP_NODELAY

@@ -49,7 +49,7 @@ probability of error of 1 %, what it costs in other metrics, and the settings as
 
 Exit codes: 0 a winner, or nothing to change; 1 no cell keeps the limits; 2 usage; 3 the fresh trials cannot tell, or the
 first cell is better; 4 nothing could be measured; 130 interrupted.`,
-		Example: `  sockbench tune --goal p99 --write single,split --set TCP_NODELAY=off,on
+		Example: `  sockbench tune --goal p50 --write split,single --set TCP_NODELAY=off,on
   sockbench tune --goal throughput --limit p99=2ms --limit errors=0 --target epoll,goroutine,thread --connections 64
   sockbench tune --target 'exec: ./server --workers {workers} --port {port}' --goal p50
   sockbench tune examples/nagle.yaml --goal p50 --budget 3m
