@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,21 +49,13 @@ func knownCapacity(ctx context.Context, b *bench) ([]figure, error) {
 	covered := 0
 	for i := range b.few(searches) {
 		dir := filepath.Join(b.dir, fmt.Sprint("capacity-", i))
-		seed := strconv.FormatUint(b.rng.Uint64()>>11, 10)
-		cmd, cancel := child{argv: append(argv, "--quiet", "-o", "json", "--seed", seed, "--out", dir), cpu: anyCPU, limit: 30 * time.Minute}.command(ctx)
-		var out, errs bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		err := cmd.Run()
-		cancel()
 		var v sustained
-		if err == nil {
-			err = json.Unmarshal(out.Bytes(), &v)
-		}
+		err := b.ask(ctx, argv, dir, &v)
 		if err == nil && (len(v.Capacity) != 1 || v.Verdict != "done") {
 			err = fmt.Errorf("it found nothing: %s", v.Verdict)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", typed, err, errs.Bytes())
+			return nil, fmt.Errorf("%s: %w", typed, err)
 		}
 		records, err := readRecords(dir)
 		if err != nil {

@@ -91,7 +91,7 @@ func (b *bench) runTrials(ctx context.Context, name, target string, ordinary boo
 // it exits as after a bad one.
 func (b *bench) ask(ctx context.Context, argv []string, dir string, answer any) error {
 	seed := strconv.FormatUint(b.rng.Uint64()>>11, 10)
-	cmd, cancel := child{argv: append(slices.Clip(argv), "--quiet", "-o", "json", "--seed", seed, "--out", dir), cpu: anyCPU, limit: 5 * time.Minute}.command(ctx)
+	cmd, cancel := child{argv: append(slices.Clip(argv), "--quiet", "-o", "json", "--seed", seed, "--out", dir), cpu: anyCPU, limit: 30 * time.Minute}.command(ctx)
 	defer cancel()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -268,8 +268,8 @@ type observed struct {
 }
 
 // watch looks at the machine, and at the process that is the server or its keeper, when the measure phase begins and
-// ends. The server itself would look late where thousands of its threads want to run. It says
-// nothing if ctx ends first. Leave it before the keep-awake loops may end, which it asks.
+// ends. The server itself would look late where thousands of its threads want to run. It says nothing if ctx ends first.
+// Leave it before the keep-awake loops may end, which it asks.
 func (l *Lab) watch(ctx context.Context, w loadgen.Window, server func() (user, system time.Duration)) (said <-chan observed, leave func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan observed, 1)
@@ -318,7 +318,8 @@ func (l *Lab) watch(ctx context.Context, w loadgen.Window, server func() (user, 
 }
 
 // cpuOf tells the CPU time of a server, where it serves in processes with that of its children, and of those it has
-// waited for; of pid 0 it is none. Children are listed by thread: of a server with thousands of these that would take as long as a trial.
+// waited for; of pid 0 it is none. Children are listed by thread: of a server with thousands of these that would take as
+// long as a trial.
 func cpuOf(pid int, processes bool) func() (user, system time.Duration) {
 	return func() (user, system time.Duration) {
 		user, system = proc.CPUOf(pid)

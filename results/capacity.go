@@ -18,7 +18,7 @@ const CapacitySearch = "capacity"
 // per second; those of the interval are 0 before there is one.
 type Capacity struct {
 	Cell      plan.Cell  `json:"cell"`
-	Verdict   Conclusion `json:"verdict"`     // Better: it is known; Worse: no rate keeps the limits; Unclear; Unmeasured
+	Verdict   Conclusion `json:"verdict"`     // Better: it is known; Worse: no rate keeps the limits; Unclear; NoResult
 	Sustained float64    `json:"sustained"`   // Low where it is known, else 0
 	Median    float64    `json:"median"`      // as likely too low as too high
 	Low       float64    `json:"low"`         // with High: the interval
@@ -39,9 +39,6 @@ type AtRate struct {
 	Missed int     `json:"missed"`
 	Why    string  `json:"why,omitempty"` // the last one did not keep the limits
 }
-
-// Unmeasured is the conclusion where there is nothing to conclude from.
-const Unmeasured Conclusion = "failed"
 
 // Asked is the plan that records are of: m's or, where a search chose the rates, that with the rates of the records, with
 // no other cells than theirs, and as many blocks.
@@ -84,7 +81,7 @@ func JudgeCapacity(p *plan.Plan, all []Capacity) (verdict, headline string, find
 	case count[Worse] > 0:
 		verdict = "missed"
 	default:
-		verdict = string(Unmeasured)
+		verdict = string(NoResult)
 	}
 	if len(all) == 1 {
 		return verdict, findings[0].Claim, findings
@@ -93,7 +90,7 @@ func JudgeCapacity(p *plan.Plan, all []Capacity) (verdict, headline string, find
 	for _, rest := range []struct {
 		of   Conclusion
 		says string
-	}{{Worse, "kept at no rate that was asked"}, {Unclear, "inconclusive"}, {Unmeasured, "without a result"}} {
+	}{{Worse, "kept at no rate that was asked"}, {Unclear, "inconclusive"}, {NoResult, "without a result"}} {
 		if n := count[rest.of]; n > 0 {
 			headline += fmt.Sprintf("; %s: %d", rest.says, n)
 		}
@@ -122,7 +119,7 @@ func (c *Capacity) claim(p *plan.Plan) string {
 	case Worse:
 		return fmt.Sprintf("%s keeps %s at no rate that was asked: %s, the lowest one, misses it already in %d of %d%s",
 			label, limits(p), perSecond(c.Lowest), c.Rates[0].Missed, c.Rates[0].Trials, because(c.Rates[0].Why))
-	case Unmeasured:
+	case NoResult:
 		return fmt.Sprintf("%s gave nothing: %s", label, c.Why)
 	}
 	if c.High == 0 {

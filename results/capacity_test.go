@@ -23,7 +23,7 @@ func TestJudgeCapacity(t *testing.T) {
 	never := Capacity{Cell: cell("blocking"), Verdict: Worse, Level: .9, Lowest: 400, Trials: 9, Rates: []AtRate{{Rate: 400, Trials: 7, Missed: 7, Why: "p99 3.00ms"}}}
 	open := Capacity{Cell: cell("goroutine"), Verdict: Unclear, Median: 100, Low: 50, High: 200, Level: .9, Trials: 60, Why: "more trials could tell"}
 	short := Capacity{Cell: cell("goroutine"), Verdict: Unclear, Level: .9, Why: "a trial of 30s is too short for this limit"}
-	dead := Capacity{Cell: cell("goroutine"), Verdict: Unmeasured, Why: "it does not start"}
+	dead := Capacity{Cell: cell("goroutine"), Verdict: NoResult, Why: "it does not start"}
 	for _, c := range []struct {
 		all               []Capacity
 		verdict, headline string

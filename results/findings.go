@@ -33,7 +33,7 @@ const (
 	Same    Conclusion = "same"
 	Unclear Conclusion = "unclear"
 
-	NoResult Conclusion = "failed" // there is nothing to compare
+	NoResult Conclusion = "failed" // there is nothing to conclude from
 )
 
 const (

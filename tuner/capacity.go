@@ -290,7 +290,7 @@ func (s *CapacityStrategy) learn(h *hunt, rate float64, r *results.Record) {
 		h.Sustained = h.Low
 		h.end(results.Better, "")
 	case h.failed == maxAttempts && h.failed == h.Trials:
-		h.end(results.Unmeasured, why)
+		h.end(results.NoResult, why)
 	case h.failed == maxAttempts:
 		h.end(results.Unclear, "trials failed: "+why)
 	case h.undecided == FewestRates:
@@ -325,12 +325,12 @@ func (h *hunt) note(rate float64, outcome results.Conclusion, why string) {
 // begin takes in what a closed loop showed.
 func (s *CapacityStrategy) begin(h *hunt, r *results.Record) {
 	if r.Metrics == nil {
-		h.end(results.Unmeasured, r.Error)
+		h.end(results.NoResult, r.Error)
 		return
 	}
 	h.Closed, h.did = r.Metrics.Throughput, r.Metrics.Throughput
 	if h.Closed < 1 {
-		h.end(results.Unmeasured, "a closed loop was answered less than once a second")
+		h.end(results.NoResult, "a closed loop was answered less than once a second")
 		return
 	}
 	long := s.longest()

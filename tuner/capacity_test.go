@@ -257,7 +257,7 @@ func TestCapacityOfTheDead(t *testing.T) {
 	for i, want := range []struct {
 		verdict results.Conclusion
 		why     string
-	}{{results.Unmeasured, "it does not start"}, {results.Unmeasured, "it does not start"}, {results.Better, ""}, {results.Unclear, "trials failed: it died"}} {
+	}{{results.NoResult, "it does not start"}, {results.NoResult, "it does not start"}, {results.Better, ""}, {results.Unclear, "trials failed: it died"}} {
 		if c := found[i]; c.Verdict != want.verdict || c.Why != want.why {
 			t.Errorf("%+v, want %+v", c, want)
 		}

@@ -161,8 +161,8 @@ func endCapacity(_ *runFlags, _ io.Writer, in report.Input) error {
 		return &failure{exitInconclusive, errors.New(of(results.Unclear))}
 	case "missed":
 		return &failure{exitWrong, errors.New(of(results.Worse))}
-	case string(results.Unmeasured):
-		return broken(errors.New(of(results.Unmeasured)))
+	case string(results.NoResult):
+		return broken(errors.New(of(results.NoResult)))
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func TestCapacityOfDeadTarget(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	code, stdout, stderr := here(t, unreachable(dir, "--target", "exec: false {port}", "-o", "json")...)
 	var v capacityJSON
-	if err := json.Unmarshal([]byte(stdout), &v); code != exitEnvironment || err != nil || v.Verdict != "failed" || v.Capacity[0].Verdict != results.Unmeasured || v.Capacity[0].Why == "" {
+	if err := json.Unmarshal([]byte(stdout), &v); code != exitEnvironment || err != nil || v.Verdict != "failed" || v.Capacity[0].Verdict != results.NoResult || v.Capacity[0].Why == "" {
 		t.Errorf("exit %d, %v: %s%s", code, err, stdout, stderr)
 	}
 	dir = filepath.Join(t.TempDir(), "run")

@@ -147,10 +147,7 @@ func (f *compareFlags) compare(c *cobra.Command, args []string) (*compare.Result
 	for _, name := range f.metrics {
 		m, ok := results.FindMetric(name)
 		if !ok {
-			var names []string
-			for _, m := range results.All {
-				names = append(names, m.Name)
-			}
+			names := results.MetricNames()
 			return nil, fmt.Errorf("--metric %s: there is no such metric%s: choose of %s", name, near.Suggest(name, names), strings.Join(names, ", "))
 		}
 		if !slices.ContainsFunc(metrics, func(o results.Metric) bool { return o.Name == name }) {

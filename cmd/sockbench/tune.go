@@ -71,10 +71,7 @@ first cell is better; 4 nothing could be measured; 130 interrupted.`,
 			return f.begin(c, p)
 		},
 	}
-	var metrics []string
-	for _, m := range results.All {
-		metrics = append(metrics, m.Name)
-	}
+	metrics := results.MetricNames()
 	c.Flags().StringVar(&f.goal, "goal", "", "the metric to be best at: "+strings.Join(metrics, ", ")+"; default throughput, with a rate p99")
 	complete(c, "goal", metrics)
 	f.limitFlag(c, "what a winner must keep to, as p99=2ms or errors=0")
@@ -128,12 +125,9 @@ func (f *tuneFlags) searched(c *cobra.Command, p *plan.Plan) (*plan.Plan, error)
 // goal is the metric of that name, or why it cannot be what a search is for.
 func goal(name string, open bool) (m results.Metric, err error) {
 	m, ok := results.FindMetric(name)
-	var names []string
-	for _, m := range results.All {
-		names = append(names, m.Name)
-	}
 	switch {
 	case !ok:
+		names := results.MetricNames()
 		return m, fmt.Errorf("--goal %s: choose one of %s%s", name, strings.Join(names, ", "), near.Suggest(name, names))
 	case m.Unit == "share" || m.Name == "false_alarms":
 		return m, fmt.Errorf("--goal %s: it is 0 where all is well, and nothing is a share of 0: make it a limit, --limit %s=0, beside another goal", name, name)
