@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/unit"
 )
 
-// each runs f for every engine that this machine has.
-func each(t *testing.T, f func(t *testing.T, engine unit.Word)) {
+// engines runs f for each engine that this kernel has.
+func engines(t *testing.T, f func(t *testing.T, engine unit.Word)) {
 	for i := range Engines {
 		t.Run(Engines[i].Name, func(t *testing.T) {
 			if check := Engines[i].check; check != nil {
@@ -24,20 +25,29 @@ func each(t *testing.T, f func(t *testing.T, engine unit.Word)) {
 	}
 }
 
+// each is engines for an f that supposes a steady machine.
+func each(t *testing.T, f func(t testing.TB, engine unit.Word)) {
+	engines(t, func(t *testing.T, engine unit.Word) {
+		quiet.Steady(t, func(t testing.TB) { f(t, engine) })
+	})
+}
+
 // What a workload is does not depend on the engine: every one, over every framing, in a closed loop and an open one.
 func TestEnginesAgree(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	engines(t, func(t *testing.T, engine unit.Word) {
 		for _, w := range Workloads {
 			for _, framing := range []string{"length", "line", "fixed", "http", "http GET", "resp", "resp keys"} {
 				for _, rate := range []unit.Rate{0, 500} {
-					t.Run(fmt.Sprint(w.Name, " ", framing, " ", rate), func(t *testing.T) { conform(t, engine, &w, framing, rate) })
+					t.Run(fmt.Sprint(w.Name, " ", framing, " ", rate), func(t *testing.T) {
+						quiet.Steady(t, func(t testing.TB) { conform(t, engine, &w, framing, rate) })
+					})
 				}
 			}
 		}
 	})
 }
 
-func conform(t *testing.T, engine unit.Word, w *Workload, framing string, rate unit.Rate) {
+func conform(t testing.TB, engine unit.Word, w *Workload, framing string, rate unit.Rate) {
 	s := spec()
 	if w.Defaults != nil {
 		w.Defaults(&s)

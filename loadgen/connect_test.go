@@ -15,12 +15,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
 
 // echo is a server of datagrams that sends each of them back.
-func echo(t *testing.T) string {
+func echo(t testing.TB) string {
 	t.Helper()
 	p, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -63,7 +64,7 @@ func TestNetworks(t *testing.T) {
 			}
 			c.to = strings.TrimPrefix(serve(t, &faulty{listen: "tcp://[::1]:0"}), "tcp://")
 		}
-		each(t, func(t *testing.T, engine unit.Word) {
+		each(t, func(t testing.TB, engine unit.Word) {
 			s := spec()
 			s.Engine, s.Rate = engine, 1000
 			l, err := Connect(t.Context(), s, Place{To: c.to, Seed: 1})
@@ -193,7 +194,7 @@ func TestUnixQueueIsFull(t *testing.T) {
 }
 
 // listening is a socket that accepts nobody: the kernel does what is needed, up to the backlog.
-func listening(t *testing.T, backlog int) (to string) {
+func listening(t testing.TB, backlog int) (to string) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -237,91 +238,95 @@ func TestBeginDoesNotAllocate(t *testing.T) {
 
 // At most 512 connects are under way at one time, also when nobody answers them, and each takes no longer than it may.
 func TestInFlight(t *testing.T) {
-	const n, queue = 700, 4
-	to := listening(t, queue-1) // beyond its queue the kernel drops what comes
-	port, err := strconv.Atoi(to[strings.LastIndex(to, ":")+1:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	synSent := regexp.MustCompile(fmt.Sprintf(`: \w+:\w+ 0100007F:%04X 02 `, port))
-	stop, most := make(chan struct{}), make(chan int)
-	go func() {
-		seen, last := 0, [][]byte(nil)
-		for {
-			select {
-			case <-stop:
-				most <- seen
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			table, err := os.ReadFile("/proc/thread-self/net/tcp")
-			if err != nil {
-				t.Error(err)
-			}
-			// The table changes while it is read, and may show one that has ended beside one begun in its stead: only
-			// what reads the same twice was there at one time.
-			now := synSent.FindAll(table, -1)
-			if slices.EqualFunc(now, last, bytes.Equal) {
-				seen = max(seen, len(now))
-			}
-			last = now
+	quiet.Steady(t, func(t testing.TB) {
+		const n, queue = 700, 4
+		to := listening(t, queue-1) // beyond its queue the kernel drops what comes
+		port, err := strconv.Atoi(to[strings.LastIndex(to, ":")+1:])
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	s := spec()
-	s.Connections, s.ConnectTimeout = n, 300e6
-	began := time.Now()
-	l, err := Connect(t.Context(), s, Place{To: to})
-	took := time.Since(began)
-	close(stop)
-	seen := <-most
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if seen > inFlight || seen < inFlight-50 {
-		t.Errorf("%d connects were under way, want %d", seen, inFlight)
-	}
-	if l.Attained() != queue || l.dial.errors[errConnectTimeout] != n-queue {
-		t.Errorf("%d connected, errors %v", l.Attained(), l.dial.errors)
-	}
-	if took < 600*time.Millisecond || took > 2*time.Second {
-		t.Errorf("two times 300 ms took %v", took)
-	}
+		synSent := regexp.MustCompile(fmt.Sprintf(`: \w+:\w+ 0100007F:%04X 02 `, port))
+		stop, most := make(chan struct{}), make(chan int)
+		go func() {
+			seen, last := 0, [][]byte(nil)
+			for {
+				select {
+				case <-stop:
+					most <- seen
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				table, err := os.ReadFile("/proc/thread-self/net/tcp")
+				if err != nil {
+					t.Error(err)
+				}
+				// The table changes while it is read, and may show one that has ended beside one begun in its stead: only
+				// what reads the same twice was there at one time.
+				now := synSent.FindAll(table, -1)
+				if slices.EqualFunc(now, last, bytes.Equal) {
+					seen = max(seen, len(now))
+				}
+				last = now
+			}
+		}()
+		s := spec()
+		s.Connections, s.ConnectTimeout = n, 1e9
+		began := time.Now()
+		l, err := Connect(t.Context(), s, Place{To: to})
+		took := time.Since(began)
+		close(stop)
+		seen := <-most
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if seen > inFlight || seen < inFlight-50 {
+			t.Errorf("%d connects were under way, want %d", seen, inFlight)
+		}
+		if l.Attained() != queue || l.dial.errors[errConnectTimeout] != n-queue {
+			t.Errorf("%d connected, errors %v", l.Attained(), l.dial.errors)
+		}
+		if took < 2*time.Second || took > 5*time.Second {
+			t.Errorf("two times 1 s took %v", took)
+		}
+	})
 }
 
 // Connects that fail are counted by what became of them, and are no reason to give the others up.
 func TestConnectErrors(t *testing.T) {
-	f := &faulty{}
-	s := spec()
-	l, err := Connect(t.Context(), s, Place{To: serve(t, f), Seed: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for f.accepted.Load() < 4 { // who still waits in the queue is reset when it goes
-		time.Sleep(time.Millisecond)
-	}
-	f.l.Close()
-	if err := l.dial.dial(t.Context(), 700); err != nil {
-		t.Fatal(err)
-	}
-	r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Errors["connect: refused"] != 700 || len(r.Errors) != 1 || r.Connections.Attained != 4 || r.Completed == 0 {
-		t.Errorf("errors %v, connections %+v, completed %d", r.Errors, r.Connections, r.Completed)
-	}
-	for err, want := range map[error]errorKind{unix.ECONNREFUSED: errRefused, unix.ENOENT: errRefused, unix.ETIMEDOUT: errConnectTimeout, errQueue: errQueueFull,
-		unix.EADDRNOTAVAIL: errNoPort, unix.EMFILE: errDescriptors, unix.ENFILE: errDescriptors, unix.ENETUNREACH: errUnreachable,
-		unix.EHOSTUNREACH: errUnreachable, unix.ECONNRESET: errReset, unix.EPERM: errOther} {
-		if got := kindOf(err); got != want {
-			t.Errorf("%v is counted as %q, want %q", err, errorNames[got], errorNames[want])
+	quiet.Steady(t, func(t testing.TB) {
+		f := &faulty{}
+		s := spec()
+		l, err := Connect(t.Context(), s, Place{To: serve(t, f), Seed: 1})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for k, name := range errorNames {
-		if name == "" {
-			t.Errorf("error kind %d has no name", k)
+		defer l.Close()
+		for f.accepted.Load() < 4 { // who still waits in the queue is reset when it goes
+			time.Sleep(time.Millisecond)
 		}
-	}
+		f.l.Close()
+		if err := l.dial.dial(t.Context(), 700); err != nil {
+			t.Fatal(err)
+		}
+		r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Errors["connect: refused"] != 700 || len(r.Errors) != 1 || r.Connections.Attained != 4 || r.Completed == 0 {
+			t.Errorf("errors %v, connections %+v, completed %d", r.Errors, r.Connections, r.Completed)
+		}
+		for err, want := range map[error]errorKind{unix.ECONNREFUSED: errRefused, unix.ENOENT: errRefused, unix.ETIMEDOUT: errConnectTimeout, errQueue: errQueueFull,
+			unix.EADDRNOTAVAIL: errNoPort, unix.EMFILE: errDescriptors, unix.ENFILE: errDescriptors, unix.ENETUNREACH: errUnreachable,
+			unix.EHOSTUNREACH: errUnreachable, unix.ECONNRESET: errReset, unix.EPERM: errOther} {
+			if got := kindOf(err); got != want {
+				t.Errorf("%v is counted as %q, want %q", err, errorNames[got], errorNames[want])
+			}
+		}
+		for k, name := range errorNames {
+			if name == "" {
+				t.Errorf("error kind %d has no name", k)
+			}
+		}
+	})
 }

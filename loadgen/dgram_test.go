@@ -13,7 +13,7 @@ import (
 
 // datagrams is a server of the length framing over udp. answer gets the n-th request of a client, from 1, and says what
 // is sent back for it now.
-func datagrams(t *testing.T, answer func(n int, reply []byte) [][]byte) (to string, received *atomic.Int64) {
+func datagrams(t testing.TB, answer func(n int, reply []byte) [][]byte) (to string, received *atomic.Int64) {
 	t.Helper()
 	fr, err := wire.Find("length")
 	if err != nil {
@@ -54,7 +54,7 @@ func datagrams(t *testing.T, answer func(n int, reply []byte) [][]byte) (to stri
 }
 
 func TestDatagrams(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, c := range []struct {
 			rate  unit.Rate
 			depth unit.Count
@@ -153,7 +153,7 @@ func TestDatagramFaults(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			each(t, func(t *testing.T, engine unit.Word) {
+			each(t, func(t testing.TB, engine unit.Word) {
 				s := spec()
 				s.Engine, s.Connections, s.Pipeline, s.RequestTimeout, s.Warmup, s.Duration = engine, 1, c.depth, c.timeout, 0, 600e6
 				to, received := datagrams(t, c.answer)
@@ -178,7 +178,7 @@ func TestDatagramsRefused(t *testing.T) {
 	}
 	to := "udp://" + c.LocalAddr().String()
 	c.Close()
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		s := spec()
 		s.Engine, s.Rate = engine, 500
 		r, _ := drive(t, s, Place{To: to}, time.Second)

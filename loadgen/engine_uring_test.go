@@ -21,7 +21,7 @@ import (
 )
 
 // ringed runs one load on one thread of engine iouring, which change may alter first, and returns its result.
-func ringed(t *testing.T, s Spec, to string, change func(*iouring), edge func(begins bool)) Result {
+func ringed(t testing.TB, s Spec, to string, change func(*iouring), edge func(begins bool)) Result {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("sends load for a while; run without -short")
@@ -141,7 +141,7 @@ func TestConnectGivenUp(t *testing.T) {
 
 // inState is how many sockets of the network namespace are connected to port of this machine and in a state, by the
 // kernel's number.
-func inState(t *testing.T, port int, state string) (n int) {
+func inState(t testing.TB, port int, state string) (n int) {
 	all, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 	"github.com/sockbench/sockbench/wire"
@@ -46,19 +47,21 @@ var faults = []fault{
 
 // A server that misbehaves is counted as what it does, by every engine, in every framing.
 func TestServerFaults(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	engines(t, func(t *testing.T, engine unit.Word) {
 		for i := range faults {
 			c := &faults[i]
 			for framing, kind := range c.kinds {
 				for _, rate := range []unit.Rate{0, 2000} {
-					t.Run(fmt.Sprint(c.name, " ", framing, " ", rate), func(t *testing.T) { misbehave(t, engine, framing, rate, &c.f, kind) })
+					t.Run(fmt.Sprint(c.name, " ", framing, " ", rate), func(t *testing.T) {
+						quiet.Steady(t, func(t testing.TB) { misbehave(t, engine, framing, rate, &c.f, kind) })
+					})
 				}
 			}
 		}
 	})
 }
 
-func misbehave(t *testing.T, engine unit.Word, framing string, rate unit.Rate, f *faulty, kind errorKind) {
+func misbehave(t testing.TB, engine unit.Word, framing string, rate unit.Rate, f *faulty, kind errorKind) {
 	s := spec()
 	s.Engine, s.Framing, s.Connections, s.Rate, s.Warmup, s.Duration = engine, unit.Word(framing), 2, rate, 0, 100e6
 	server := &faulty{framing: framing, params: wire.Params{Request: int64(s.Request), Reply: int64(s.Reply)}, reply: f.reply, after: f.after, twice: f.twice}
@@ -80,7 +83,7 @@ func misbehave(t *testing.T, engine unit.Word, framing string, rate unit.Rate, f
 
 // A reply that comes after its request timed out is counted as late, and never taken for the reply to a newer one.
 func TestLateReply(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, framing := range []string{"length", "line", "fixed", "http", "resp"} {
 			s := spec()
 			s.Engine, s.Framing, s.Connections, s.RequestTimeout, s.Warmup = engine, unit.Word(framing), 1, 20e6, 0
@@ -100,7 +103,7 @@ func TestLateReply(t *testing.T) {
 
 // A server that never answers: every request times out, none is lost, and the run ends in time.
 func TestSilence(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, workload := range []unit.Word{"rr", "crr"} {
 			for _, rate := range []unit.Rate{0, 200} {
 				s := spec()
@@ -123,7 +126,7 @@ func TestSilence(t *testing.T) {
 
 // Nobody listens any more: every unit of crr fails, and the run goes on to its end.
 func TestRefused(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		f := &faulty{}
 		s := spec()
 		s.Engine, s.Workload, s.Rate, s.Warmup = engine, "crr", 500, 0
@@ -151,7 +154,7 @@ func TestRefused(t *testing.T) {
 
 // A connection that carried nothing for as long as idle_timeout is replaced, and only then.
 func TestIdleTimeout(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, c := range []struct {
 			idle unit.Duration
 			more bool
@@ -173,7 +176,7 @@ func TestIdleTimeout(t *testing.T) {
 // More requests under way than one fill a pipeline: a server that takes 1 ms for each answers no more of them, but those
 // that are lost with the connection are all counted.
 func TestPipelineIsLostWhole(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		s := spec()
 		s.Engine, s.Pipeline, s.Connections, s.Warmup = engine, 16, 2, 0
 		r, _ := drive(t, s, Place{To: serve(t, &faulty{after: func(n int, _ *net.TCPConn) bool { return n < 100 }})}, 250*time.Millisecond)
@@ -186,7 +189,7 @@ func TestPipelineIsLostWhole(t *testing.T) {
 
 // SO_RCVTIMEO ends a blocking read, and nothing else: only engine block has any.
 func TestReceiveTimeout(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		s := spec()
 		s.Engine, s.Connections, s.Warmup = engine, 2, 0
 		s.Options = []sockopt.Setting{{Option: "SO_RCVTIMEO", Level: "30ms", Phase: sockopt.Fresh}}

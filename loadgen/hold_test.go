@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/sockopt"
 	"github.com/sockbench/sockbench/unit"
 )
 
 // Held connections are there as long as the load is, beside any workload, and no number is about them but their own.
 func TestHold(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, workload := range []unit.Word{"rr", "crr"} {
 			f := &faulty{}
 			s := spec()
@@ -43,39 +44,41 @@ func TestHold(t *testing.T) {
 
 // A held connection that the server closes is an error of its own kind, also when it went in the middle.
 func TestHeldConnectionsClosed(t *testing.T) {
-	for _, listen := range []string{"", "unix://" + filepath.Join(t.TempDir(), "s")} {
-		f := &faulty{listen: listen}
-		s := spec()
-		s.Hold, s.Rate = 10, 500
-		to := serve(t, f)
-		l, err := Connect(t.Context(), s, Place{To: to, Seed: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		for f.accepted.Load() < 14 {
-			time.Sleep(time.Millisecond)
-		}
-		go func() {
-			time.Sleep(50 * time.Millisecond)
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			for i, c := range f.conns[:3] { // the first were held before the load's own came
-				if c, ok := c.(*net.TCPConn); ok && i == 0 {
-					c.SetLinger(0)
-				}
-				c.Close()
+	quiet.Steady(t, func(t testing.TB) {
+		for _, listen := range []string{"", "unix://" + filepath.Join(t.TempDir(), "s")} {
+			f := &faulty{listen: listen}
+			s := spec()
+			s.Hold, s.Rate = 10, 500
+			to := serve(t, f)
+			l, err := Connect(t.Context(), s, Place{To: to, Seed: 1})
+			if err != nil {
+				t.Fatal(err)
 			}
-			f.conns[3].Write([]byte("hello")) // which is no reason to count it
-		}()
-		r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
-		if err != nil {
-			t.Fatal(err)
+			defer l.Close()
+			for f.accepted.Load() < 14 {
+				time.Sleep(time.Millisecond)
+			}
+			go func() {
+				time.Sleep(50 * time.Millisecond)
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				for i, c := range f.conns[:3] { // the first were held before the load's own came
+					if c, ok := c.(*net.TCPConn); ok && i == 0 {
+						c.SetLinger(0)
+					}
+					c.Close()
+				}
+				f.conns[3].Write([]byte("hello")) // which is no reason to count it
+			}()
+			r, err := l.Run(t.Context(), WindowFrom(s, 2*time.Millisecond, time.Second), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Errors["held connection closed"] != 3 || len(r.Errors) != 1 || r.Completed != 100 || r.Connections.Held != (Held{10, 10}) {
+				t.Errorf("%s: errors %v, want 3 held connections closed; %+v, completed %d of 100", to, r.Errors, r.Connections, r.Completed)
+			}
 		}
-		if r.Errors["held connection closed"] != 3 || len(r.Errors) != 1 || r.Completed != 100 || r.Connections.Held != (Held{10, 10}) {
-			t.Errorf("%s: errors %v, want 3 held connections closed; %+v, completed %d of 100", to, r.Errors, r.Connections, r.Completed)
-		}
-	}
+	})
 }
 
 // What cannot be held is missing, and none at all is an error.

@@ -12,7 +12,7 @@ import (
 // A connection carries as many requests as it is to, is closed by the client, and the next is opened when it is needed:
 // with every engine, in a closed loop and an open one, also where the server says that it closes.
 func TestPerConnection(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, c := range []struct {
 			framing  string
 			each     int64
@@ -54,7 +54,7 @@ func TestPerConnection(t *testing.T) {
 
 // A reply that comes too late is one of those that a connection is to carry.
 func TestPerConnectionLate(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		f := &faulty{reply: func(n int, _ *wire.Message) bool {
 			if n == 2 {
 				time.Sleep(60 * time.Millisecond)

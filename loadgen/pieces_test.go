@@ -11,7 +11,7 @@ import (
 
 // Requests and replies of 68 bytes, written and read by 16 at a time: five segments and five reads each.
 func TestPieces(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, write := range []unit.Word{"single", "split", "cork"} {
 			s := spec()
 			s.Engine, s.Write, s.WriteSize, s.ReadSize, s.Connections = engine, write, 16, 16, 1
@@ -34,7 +34,7 @@ func TestPieces(t *testing.T) {
 
 // However streams and glued requests are cut, what arrives is the same.
 func TestAnyPieces(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, size := range []unit.Bytes{13, 1000, PieceMax} {
 			for _, workload := range []string{"rr", "stream-up", "stream-down", "crr"} {
 				w, err := FindWorkload(unit.Word(workload))

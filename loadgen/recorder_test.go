@@ -6,7 +6,7 @@ import (
 )
 
 // recorded is 1 s with a request every 20 us; those of slow intervals take a millisecond more.
-func recorded(t *testing.T, slow func(interval int64) bool) Result {
+func recorded(t testing.TB, slow func(interval int64) bool) Result {
 	t.Helper()
 	r := newRecorder(Window{Measure: 1000, End: 1000 + int64(time.Second), Drained: 1000 + int64(time.Second)}, 0)
 	at := int64(0)

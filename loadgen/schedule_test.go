@@ -12,7 +12,7 @@ import (
 )
 
 // shard draws one shard of the arrivals that text names.
-func shard(t *testing.T, text string, d Demand) (at []time.Duration) {
+func shard(t testing.TB, text string, d Demand) (at []time.Duration) {
 	t.Helper()
 	var a Arrivals
 	if err := a.UnmarshalText([]byte(text)); err != nil {
@@ -36,7 +36,7 @@ func shard(t *testing.T, text string, d Demand) (at []time.Duration) {
 }
 
 // draw draws the whole, from so many shards.
-func draw(t *testing.T, text string, rate unit.Rate, length time.Duration, seed uint64, shards int) (at []time.Duration) {
+func draw(t testing.TB, text string, rate unit.Rate, length time.Duration, seed uint64, shards int) (at []time.Duration) {
 	t.Helper()
 	for i := range shards {
 		at = append(at, shard(t, text, Demand{Rate: rate, Length: length, Seed: seed, Shard: i, Of: shards})...)

@@ -33,7 +33,7 @@ type faulty struct {
 	conns    []net.Conn
 }
 
-func serve(t *testing.T, f *faulty) string {
+func serve(t testing.TB, f *faulty) string {
 	t.Helper()
 	fr, err := wire.Find(cmp.Or(f.framing, "length"))
 	if err != nil {
@@ -130,7 +130,7 @@ func spec() Spec {
 }
 
 // drive runs one load as a load process does.
-func drive(t *testing.T, s Spec, p Place, drain time.Duration) (Result, *Load) {
+func drive(t testing.TB, s Spec, p Place, drain time.Duration) (Result, *Load) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("sends load for a while; run without -short")
@@ -152,7 +152,7 @@ func drive(t *testing.T, s Spec, p Place, drain time.Duration) (Result, *Load) {
 }
 
 // checkAccounts holds for every result there can be.
-func checkAccounts(t *testing.T, r Result) {
+func checkAccounts(t testing.TB, r Result) {
 	t.Helper()
 	if r.Offered != r.Completed+r.Failed+r.TimedOut+r.Unfinished {
 		t.Errorf("offered %d ≠ completed %d + failed %d + timed out %d + unfinished %d", r.Offered, r.Completed, r.Failed, r.TimedOut, r.Unfinished)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/sockopt"
 )
@@ -20,7 +21,7 @@ const inNamespace = "SOCKBENCH_TEST_OWN_NETWORK"
 
 // ownNetwork runs the calling test again in a network namespace of its own, with loopback up, and says whether this is
 // that run. Its local ports are those from 50000 on.
-func ownNetwork(t *testing.T) bool {
+func ownNetwork(t testing.TB) bool {
 	t.Helper()
 	if os.Getenv(inNamespace) == "" {
 		cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
@@ -56,7 +57,7 @@ func ownNetwork(t *testing.T) bool {
 	return true
 }
 
-func setLocalPorts(t *testing.T, ports string) {
+func setLocalPorts(t testing.TB, ports string) {
 	t.Helper()
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte(ports), 0); err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func setLocalPorts(t *testing.T, ports string) {
 }
 
 // from is how many of a load's connections come from which address.
-func from(t *testing.T, l *Load) map[string]int {
+func from(t testing.TB, l *Load) map[string]int {
 	t.Helper()
 	n := map[string]int{}
 	for _, fd := range l.dial.fds {
@@ -133,17 +134,19 @@ func TestNamedSourcesRunOut(t *testing.T) {
 
 // A connection for each request leaves ports behind that cannot be used for a while. It goes on all the same.
 func TestPortsRunOutOnTheWay(t *testing.T) {
-	if !ownNetwork(t) {
-		return
-	}
-	to := serve(t, &faulty{})
-	setLocalPorts(t, "40000 40079")
-	s := spec()
-	s.Workload, s.Rate, s.Connections, s.Duration = "crr", 2000, 8, 500e6
-	r, _ := drive(t, s, Place{To: to}, time.Minute)
-	if r.Completed != 1000 || len(r.Errors) > 0 {
-		t.Errorf("completed %d of %d requests over connections of their own with 80 ports, errors %v", r.Completed, r.Offered, r.Errors)
-	}
+	quiet.Steady(t, func(t testing.TB) {
+		if !ownNetwork(t) {
+			return
+		}
+		to := serve(t, &faulty{})
+		setLocalPorts(t, "40000 40079")
+		s := spec()
+		s.Workload, s.Rate, s.Connections, s.Duration = "crr", 2000, 8, 500e6
+		r, _ := drive(t, s, Place{To: to}, time.Minute)
+		if r.Completed != 1000 || len(r.Errors) > 0 {
+			t.Errorf("completed %d of %d requests over connections of their own with 80 ports, errors %v", r.Completed, r.Offered, r.Errors)
+		}
+	})
 }
 
 func TestSources(t *testing.T) {

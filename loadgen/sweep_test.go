@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sockbench/sockbench/internal/quiet"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
 // street is loopback ports in ascending order, each with the answer that it gives.
-func street(t *testing.T, wanted ...Answer) (ports []uint16) {
+func street(t testing.TB, wanted ...Answer) (ports []uint16) {
 	t.Helper()
 	type house struct {
 		fd   int
@@ -63,7 +65,7 @@ func street(t *testing.T, wanted ...Answer) (ports []uint16) {
 }
 
 // swept is s run, with what holds for every sweep there can be.
-func swept(t *testing.T, ctx context.Context, s *Sweep) (Swept, error) {
+func swept(t testing.TB, ctx context.Context, s *Sweep) (Swept, error) {
 	t.Helper()
 	before := descriptors(t)
 	r, err := s.Run(ctx)
@@ -85,7 +87,7 @@ func swept(t *testing.T, ctx context.Context, s *Sweep) (Swept, error) {
 	return r, err
 }
 
-func descriptors(t *testing.T) int {
+func descriptors(t testing.TB) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -95,30 +97,34 @@ func descriptors(t *testing.T) int {
 }
 
 func TestSweep(t *testing.T) {
-	want := []Answer{Closed, Open, Silent, Open, Closed, Closed, Silent, Open}
-	for _, connections := range []int{1, 3, 100} {
-		s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: street(t, want...), Connections: connections, Timeout: 100 * time.Millisecond}
-		r, err := swept(t, t.Context(), s)
-		if err != nil || !slices.Equal(r.Answers, want) || len(r.Errors) > 0 {
-			t.Errorf("%d connections: %v, errors %v, %v; want %v", connections, r.Answers, r.Errors, err, want)
+	quiet.Steady(t, func(t testing.TB) {
+		want := []Answer{Closed, Open, Silent, Open, Closed, Closed, Silent, Open}
+		for _, connections := range []int{1, 3, 100} {
+			s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: street(t, want...), Connections: connections, Timeout: 100 * time.Millisecond}
+			r, err := swept(t, t.Context(), s)
+			if err != nil || !slices.Equal(r.Answers, want) || len(r.Errors) > 0 {
+				t.Errorf("%d connections: %v, errors %v, %v; want %v", connections, r.Answers, r.Errors, err, want)
+			}
+			if r.Open.Max <= 0 || r.Closed.Max <= 0 || r.Open.P50 != nil { // three values support no percentile
+				t.Errorf("%d connections: open %+v, closed %+v", connections, r.Open, r.Closed)
+			}
 		}
-		if r.Open.Max <= 0 || r.Closed.Max <= 0 || r.Open.P50 != nil { // three values support no percentile
-			t.Errorf("%d connections: open %+v, closed %+v", connections, r.Open, r.Closed)
-		}
-	}
+	})
 }
 
 // Every connect and every refusal is timed, and no more passes in them together than could.
 func TestSweepTimes(t *testing.T) {
-	ports := street(t, slices.Repeat([]Answer{Open, Closed}, 200)...)
-	s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: ports, Connections: 50, Timeout: 10 * time.Second}
-	r, err := swept(t, t.Context(), s)
-	if err != nil || r.Open.Count != 200 || r.Closed.Count != 200 || r.Open.P50 == nil || r.Closed.P50 == nil || r.Open.P99 != nil {
-		t.Fatalf("open %+v, closed %+v, %v", r.Open, r.Closed, err)
-	}
-	if sum := r.Open.Mean*200 + r.Closed.Mean*200; sum > 50*float64(r.Duration) {
-		t.Errorf("connects took %v together, with 50 under way in %v", time.Duration(sum), r.Duration)
-	}
+	quiet.Steady(t, func(t testing.TB) {
+		ports := street(t, slices.Repeat([]Answer{Open, Closed}, 200)...)
+		s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: ports, Connections: 50, Timeout: 10 * time.Second}
+		r, err := swept(t, t.Context(), s)
+		if err != nil || r.Open.Count != 200 || r.Closed.Count != 200 || r.Open.P50 == nil || r.Closed.P50 == nil || r.Open.P99 != nil {
+			t.Fatalf("open %+v, closed %+v, %v", r.Open, r.Closed, err)
+		}
+		if sum := r.Open.Mean*200 + r.Closed.Mean*200; sum > 50*float64(r.Duration) {
+			t.Errorf("connects took %v together, with 50 under way in %v", time.Duration(sum), r.Duration)
+		}
+	})
 }
 
 // With k connects under way at most, n silent ports take at least n/k timeouts, rounded up.
@@ -175,18 +181,20 @@ func TestSweepFails(t *testing.T) {
 }
 
 func TestSweepEnds(t *testing.T) {
-	s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: street(t, Open, Closed, Silent, Open), Connections: 1, Timeout: time.Hour}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for s.Count(Open)+s.Count(Closed) < 2 {
-			time.Sleep(time.Millisecond)
+	quiet.Steady(t, func(t testing.TB) {
+		s := &Sweep{Hosts: []netip.Addr{loopback}, Ports: street(t, Open, Closed, Silent, Open), Connections: 1, Timeout: time.Hour}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for s.Count(Open)+s.Count(Closed) < 2 {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
+		r, err := swept(t, ctx, s)
+		if want := []Answer{Open, Closed, Untried, Untried}; !errors.Is(err, context.Canceled) || !slices.Equal(r.Answers, want) {
+			t.Errorf("%v, %v; want %v", r.Answers, err, want)
 		}
-		cancel()
-	}()
-	r, err := swept(t, ctx, s)
-	if want := []Answer{Open, Closed, Untried, Untried}; !errors.Is(err, context.Canceled) || !slices.Equal(r.Answers, want) {
-		t.Errorf("%v, %v; want %v", r.Answers, err, want)
-	}
+	})
 }
 
 // Without descriptors nothing can be told of a port, and that is no answer of the port's.

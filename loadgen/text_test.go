@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/unit"
 )
 
 // saying is a server that answers the n-th request of a connection, from 1, with what say gives it; hang: and then closes.
 // Requests end in an empty line, as those of http without a body do.
-func saying(t *testing.T, say func(n int) (reply string, hang bool)) string {
+func saying(t testing.TB, say func(n int) (reply string, hang bool)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +65,7 @@ const fine = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 // Replies of a foreign server are of any size, and in any number of pieces; those with a bad status have failed, and
 // their connection goes on.
 func TestErrorReplies(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for _, depth := range []unit.Count{1, 4} {
 			to := saying(t, func(n int) (string, bool) {
 				switch {
@@ -89,31 +90,33 @@ func TestErrorReplies(t *testing.T) {
 // A server that says Connection: close with every tenth reply, and does: nothing fails that was answered, and the
 // connection is opened anew. What was asked behind that reply has failed.
 func TestConnectionClose(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	engines(t, func(t *testing.T, engine unit.Word) {
 		for _, c := range []struct {
 			depth unit.Count
 			rate  unit.Rate
 			work  unit.Word
 		}{{1, 0, "rr"}, {1, 2000, "rr"}, {4, 0, "rr"}, {1, 0, "crr"}} {
 			t.Run(fmt.Sprint(c), func(t *testing.T) {
-				to := saying(t, func(n int) (string, bool) {
-					if n%10 == 0 || c.work == "crr" {
-						return strings.Replace(fine, "\r\n", "\r\nConnection: close\r\n", 1), true
+				quiet.Steady(t, func(t testing.TB) {
+					to := saying(t, func(n int) (string, bool) {
+						if n%10 == 0 || c.work == "crr" {
+							return strings.Replace(fine, "\r\n", "\r\nConnection: close\r\n", 1), true
+						}
+						return fine, false
+					})
+					s := getting(engine)
+					s.Pipeline, s.Rate, s.Workload = c.depth, c.rate, c.work
+					r, _ := drive(t, s, Place{To: to}, time.Second)
+					closed, reset := r.Errors[errorNames[errEOF]], r.Errors[errorNames[errReset]] // by a close with requests unread
+					switch {
+					case r.Completed < 100, r.Completed+r.Failed != r.Offered, c.depth == 1 && (r.Failed > 0 || len(r.Errors) > 0):
+						t.Errorf("completed %d, failed %d of %d, errors %v", r.Completed, r.Failed, r.Offered, r.Errors)
+					case c.depth > 1 && (r.Failed < closed || r.Failed > 3*closed+4*reset || closed < 5 || reset > closed/10 || len(r.Errors) > 2):
+						t.Errorf("completed %d, failed %d, errors %v", r.Completed, r.Failed, r.Errors)
+					case c.work == "rr" && (r.Connect.Count-2 > r.Completed/10+3 || r.Connect.Count < r.Completed*7/100): // what is answered late, after the window, counts without its connect
+						t.Errorf("%d completed, ten on a connection, over %d connections", r.Completed, r.Connect.Count)
 					}
-					return fine, false
 				})
-				s := getting(engine)
-				s.Pipeline, s.Rate, s.Workload = c.depth, c.rate, c.work
-				r, _ := drive(t, s, Place{To: to}, time.Second)
-				closed, reset := r.Errors[errorNames[errEOF]], r.Errors[errorNames[errReset]] // by a close with requests unread
-				switch {
-				case r.Completed < 100, r.Completed+r.Failed != r.Offered, c.depth == 1 && (r.Failed > 0 || len(r.Errors) > 0):
-					t.Errorf("completed %d, failed %d of %d, errors %v", r.Completed, r.Failed, r.Offered, r.Errors)
-				case c.depth > 1 && (r.Failed < closed || r.Failed > 3*closed+4*reset || closed < 5 || reset > closed/10 || len(r.Errors) > 2):
-					t.Errorf("completed %d, failed %d, errors %v", r.Completed, r.Failed, r.Errors)
-				case c.work == "rr" && (r.Connect.Count-2 > r.Completed/10+3 || r.Connect.Count < r.Completed*7/100): // what is answered late, after the window, counts without its connect
-					t.Errorf("%d completed, ten on a connection, over %d connections", r.Completed, r.Connect.Count)
-				}
 			})
 		}
 	})
@@ -121,7 +124,7 @@ func TestConnectionClose(t *testing.T) {
 
 // A server that ends connections without a word, or says what is no HTTP: counted, and the load goes on with new ones.
 func TestBrokenReplies(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		for reply, kind := range map[string]errorKind{
 			"": errEOF, "HTTP/1.1 200 OK\r\nContent-Le": errEOF, "HTTP/1.1 200 OK\r\n\r\n": errProtocol, "+PONG\r\n": errProtocol, fine + fine: errUnasked,
 		} {

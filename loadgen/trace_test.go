@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/unit"
 )
 
 // traceFile writes a trace.
-func traceFile(t *testing.T, text string) string {
+func traceFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "some.trace")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -23,7 +24,7 @@ func traceFile(t *testing.T, text string) string {
 }
 
 // traceSpec is a load whose arrivals are the trace, without warm-up.
-func traceSpec(t *testing.T, path string, length time.Duration) Spec {
+func traceSpec(t testing.TB, path string, length time.Duration) Spec {
 	t.Helper()
 	s := spec()
 	s.Warmup, s.Duration = 0, unit.Duration(length)
@@ -141,28 +142,30 @@ func TestLargestTrace(t *testing.T) {
 
 // A trace goes through the engines as it stands: every request, at its time.
 func TestTraceIsOffered(t *testing.T) {
-	s := traceSpec(t, traceFile(t, "0\n0\n0\n10ms\n0.05\n60ms\n"), 100*time.Millisecond)
-	offsets, err := ReadTrace(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, threads := range []int{1, 2} {
-		r, l := drive(t, s, Place{To: serve(t, &faulty{}), Threads: threads, Samples: 100, Trace: offsets}, time.Second)
-		samples, _ := l.Samples()
-		if r.Offered != 6 || r.Completed != 6 || len(samples) != 6 {
-			t.Fatalf("%d threads: %d offered, %d completed, %d samples; want 6", threads, r.Offered, r.Completed, len(samples))
+	quiet.Steady(t, func(t testing.TB) {
+		s := traceSpec(t, traceFile(t, "0\n0\n0\n10ms\n0.05\n60ms\n"), 100*time.Millisecond)
+		offsets, err := ReadTrace(s)
+		if err != nil {
+			t.Fatal(err)
 		}
-		var at []time.Duration
-		for _, q := range samples {
-			at = append(at, time.Duration(q.Intended))
-		}
-		slices.Sort(at)
-		for i := range at {
-			if at[i]-at[0] != offsets[i] {
-				t.Errorf("%d threads: request %d was due at %v, want %v", threads, i, at[i]-at[0], offsets[i])
+		for _, threads := range []int{1, 2} {
+			r, l := drive(t, s, Place{To: serve(t, &faulty{}), Threads: threads, Samples: 100, Trace: offsets}, time.Second)
+			samples, _ := l.Samples()
+			if r.Offered != 6 || r.Completed != 6 || len(samples) != 6 {
+				t.Fatalf("%d threads: %d offered, %d completed, %d samples; want 6", threads, r.Offered, r.Completed, len(samples))
+			}
+			var at []time.Duration
+			for _, q := range samples {
+				at = append(at, time.Duration(q.Intended))
+			}
+			slices.Sort(at)
+			for i := range at {
+				if at[i]-at[0] != offsets[i] {
+					t.Errorf("%d threads: request %d was due at %v, want %v", threads, i, at[i]-at[0], offsets[i])
+				}
 			}
 		}
-	}
+	})
 }
 
 func FuzzTrace(f *testing.F) {

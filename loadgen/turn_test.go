@@ -11,7 +11,7 @@ import (
 )
 
 // streamUp is a load of blocks to the server, written by so many bytes.
-func streamUp(t *testing.T, writeSize unit.Bytes) Spec {
+func streamUp(t testing.TB, writeSize unit.Bytes) Spec {
 	t.Helper()
 	w, err := FindWorkload("stream-up")
 	if err != nil {
@@ -85,7 +85,7 @@ func TestTurn(t *testing.T) {
 // Tiny writes to a server that reads as fast as they come: the measure phase begins and ends in their midst. Where the
 // machine gave nothing to this process for that long, it is tried again.
 func TestClockWhileWriting(t *testing.T) {
-	each(t, func(t *testing.T, engine unit.Word) {
+	each(t, func(t testing.TB, engine unit.Word) {
 		s := streamUp(t, 64)
 		s.Engine = engine
 		for range 5 {
