@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
@@ -86,7 +85,7 @@ func JudgeCapacity(p *plan.Plan, all []Capacity) (verdict, headline string, find
 	if len(all) == 1 {
 		return verdict, findings[0].Claim, findings
 	}
-	headline = fmt.Sprintf("The highest rate within %s is known of %d of %s", limits(p), count[Better], term.Count(len(all), "cell"))
+	headline = fmt.Sprintf("The highest rate within %s is known of %d of %s", LimitWords(p.Limits...), count[Better], term.Count(len(all), "cell"))
 	for _, rest := range []struct {
 		of   Conclusion
 		says string
@@ -98,15 +97,6 @@ func JudgeCapacity(p *plan.Plan, all []Capacity) (verdict, headline string, find
 	return verdict, headline, findings
 }
 
-// limits are p's in words.
-func limits(p *plan.Plan) string {
-	var words []string
-	for _, l := range p.Limits {
-		words = append(words, l.Metric+" ≤ "+l.Limit)
-	}
-	return strings.Join(words, " and ")
-}
-
 // claim is the finding in a sentence.
 func (c *Capacity) claim(p *plan.Plan) string {
 	label := p.Label(c.Cell)
@@ -115,17 +105,17 @@ func (c *Capacity) claim(p *plan.Plan) string {
 	switch c.Verdict {
 	case Better:
 		return fmt.Sprintf("%s sustains %s within %s: median %s, %s, %s; a closed loop reaches %s%s",
-			label, perSecond(c.Sustained), limits(p), perSecond(c.Median), interval, trials, perSecond(c.Closed), c.beyond())
+			label, perSecond(c.Sustained), LimitWords(p.Limits...), perSecond(c.Median), interval, trials, perSecond(c.Closed), c.beyond())
 	case Worse:
 		return fmt.Sprintf("%s keeps %s at no rate that was asked: %s, the lowest one, misses it already in %d of %d%s",
-			label, limits(p), perSecond(c.Lowest), c.Rates[0].Missed, c.Rates[0].Trials, because(c.Rates[0].Why))
+			label, LimitWords(p.Limits...), perSecond(c.Lowest), c.Rates[0].Missed, c.Rates[0].Trials, because(c.Rates[0].Why))
 	case NoResult:
 		return fmt.Sprintf("%s gave nothing: %s", label, c.Why)
 	}
 	if c.High == 0 {
 		return fmt.Sprintf("%s: inconclusive: %s", label, c.Why)
 	}
-	return fmt.Sprintf("%s: inconclusive within %s after %s: median %s, %s; %s", label, limits(p), trials, perSecond(c.Median), interval, c.Why)
+	return fmt.Sprintf("%s: inconclusive within %s after %s: median %s, %s; %s", label, LimitWords(p.Limits...), trials, perSecond(c.Median), interval, c.Why)
 }
 
 // beyond is what went wrong at the lowest rate above the median that was seen to miss a limit.

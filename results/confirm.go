@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/sockbench/sockbench/internal/term"
 	"github.com/sockbench/sockbench/plan"
@@ -82,7 +83,7 @@ func (c *Confirmed) keep(q *plan.Plan, records []Record) {
 		if !ok {
 			continue
 		}
-		limit := m.Name + " " + m.Format(l.Value())
+		limit := LimitWords(l)
 		winner, first := excess(m, l.Value(), confirming[0], records), excess(m, l.Value(), confirming[1], records)
 		switch {
 		case len(winner) == 0 || middle(winner) > 0:
@@ -94,6 +95,19 @@ func (c *Confirmed) keep(q *plan.Plan, records []Record) {
 			c.Says += fmt.Sprintf("; it keeps %s, which the first cell does not", limit)
 		}
 	}
+}
+
+// LimitWords are limits in words: p99 ≤ 2ms and throughput ≥ 20k.
+func LimitWords(limits ...plan.Limit) string {
+	var words []string
+	for _, l := range limits {
+		sign := " ≤ "
+		if m, ok := FindMetric(l.Metric); ok && !m.Lower {
+			sign = " ≥ "
+		}
+		words = append(words, l.Metric+sign+l.Limit)
+	}
+	return strings.Join(words, " and ")
 }
 
 // excess is by how much each trial of a side is on the wrong side of a limit.

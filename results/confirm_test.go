@@ -67,8 +67,8 @@ func TestJudgeConfirmation(t *testing.T) {
 		{"a gain that costs", "", 1.2, 1.5, stats.Improvement, Better, "(+2", 1},
 		{"no gain", "", 1, 1, stats.Fine, Same, "throughput ", 0},
 		{"a loss", "", .8, 1, stats.Regression, Worse, "(-1", 2},
-		{"a gain that misses the limit", "1.2ms", 1.2, 1.5, stats.Inconclusive, Unclear, "it does not keep p99 1.20ms", 1},
-		{"a loss, where the first cell misses the limit", "800us", .8, .5, stats.Improvement, Better, "it keeps p99 800us, which the first cell does not", 2},
+		{"a gain that misses the limit", "1.2ms", 1.2, 1.5, stats.Inconclusive, Unclear, "it does not keep p99 ≤ 1.2ms", 1},
+		{"a loss, where the first cell misses the limit", "800us", .8, .5, stats.Improvement, Better, "it keeps p99 ≤ 800us, which the first cell does not", 2},
 		{"a gain, and both keep the limit", "2ms", 1.2, 1, stats.Improvement, Better, "(+2", 0},
 	} {
 		var limits []plan.Limit

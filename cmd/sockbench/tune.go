@@ -186,18 +186,9 @@ func foretellTune(m results.Manifest) string {
 	says := fmt.Sprintf("a race of %s: one trial of %s + %s each, then more of the best, %d at most; then %d to %d pairs of the winner and %s: %s to %s, and half as much again where disturbed blocks are run again\ngoal: %s",
 		term.Count(cells, "cell"), p.Warmup, p.Duration, s.Trials, least, s.Pairs, p.Label(p.Cells()[0]), round(cells+2*least), round(s.Trials+2*s.Pairs), s.Goal)
 	if len(p.Limits) > 0 {
-		says += "; limits: " + limitsOf(p)
+		says += "; limits: " + results.LimitWords(p.Limits...)
 	}
 	return says
-}
-
-// limitsOf are the limits of p in words.
-func limitsOf(p *plan.Plan) string {
-	var words []string
-	for _, l := range p.Limits {
-		words = append(words, l.Metric+"="+l.Limit)
-	}
-	return strings.Join(words, ", ")
 }
 
 // confirmFolder is where inside a run folder its winner is confirmed.

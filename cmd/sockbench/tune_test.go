@@ -149,7 +149,7 @@ func TestTuneWithoutAWinner(t *testing.T) {
 		verdict string
 		says    string
 	}{
-		{"no cell keeps the limits", []string{"--limit", "p50=1us", "--connections", "1,2"}, exitWrong, foundMissed, "no cell keeps p50=1us; the best of them is connections="},
+		{"no cell keeps the limits", []string{"--limit", "p50=1us", "--connections", "1,2"}, exitWrong, foundMissed, "no cell keeps p50 ≤ 1us; the best of them is connections="},
 		{"too few requests for the limit", []string{"--goal", "p50", "--limit", "connect_p99=1s", "--connections", "1,2"}, exitInconclusive, foundUnclear, "too few requests"},
 		{"nothing can be started", []string{"--target", "exec: false {port}", "--connections", "1,2"}, exitEnvironment, "failed", "no cell gave a result"},
 	} {
@@ -179,7 +179,7 @@ func TestTuneLeavesTheBestAlone(t *testing.T) {
 
 func TestTuneForesees(t *testing.T) {
 	code, stdout, stderr := here(t, append([]string{"tune", "--dry-run", "--limit", "p99=2ms", "--budget", "5m"}, nagle...)...)
-	for _, want := range []string{"TCP_NODELAY=on backlog=16", "a race of 4 cells: one trial of 200ms + 1s each", "10 to ", " pairs of the winner and TCP_NODELAY=off backlog=16", "goal: p50; limits: p99=2ms"} {
+	for _, want := range []string{"TCP_NODELAY=on backlog=16", "a race of 4 cells: one trial of 200ms + 1s each", "10 to ", " pairs of the winner and TCP_NODELAY=off backlog=16", "goal: p50; limits: p99 ≤ 2ms"} {
 		if code != exitFine || !strings.Contains(stdout, want) {
 			t.Errorf("exit %d, %q is not in %s%s", code, want, stdout, stderr)
 		}

@@ -48,7 +48,7 @@ func findWinner(a *results.Answer, m results.Manifest, records []results.Record)
 		}
 	case !r.Keeps:
 		a.Verdict, winner.Verdict = foundMissed, results.NoResult
-		winner.Claim = fmt.Sprintf("no winner: no cell keeps %s; the best of them is %s", limitsOf(p), p.Label(r.Survivors[0]))
+		winner.Claim = fmt.Sprintf("no winner: no cell keeps %s; the best of them is %s", results.LimitWords(p.Limits...), p.Label(r.Survivors[0]))
 	case r.blind != "":
 		a.Verdict, winner.Claim = foundUnclear, fmt.Sprintf("no winner: %s won the race, and nothing can be compared with the plan's first cell, %s: %s; trials may be too short (--duration), or another level has to come first",
 			p.Label(r.Survivors[0]), p.Label(r.first), r.blind)

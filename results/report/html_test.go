@@ -116,6 +116,19 @@ func TestHTMLWords(t *testing.T) {
 	}
 }
 
+// A run has some blocks of those that were planned; a search plans none.
+func TestHTMLBlocks(t *testing.T) {
+	in, _ := htmlOf(t)
+	in.Manifest.Plan.Blocks = 7
+	if text := write(t, "html", in); !strings.Contains(text, " <small>/ 7</small>") {
+		t.Error("the blocks that are missing are not told")
+	}
+	in.Manifest.Search = &results.Search{}
+	if text := write(t, "html", in); strings.Contains(text, "/ 7<") {
+		t.Error("a search is said to lack blocks")
+	}
+}
+
 // Where a capacity was looked for, the page has latency against load: of each cell the rates that were asked, not the closed
 // loop, and of the first limit on a latency.
 func TestHTMLOfACapacity(t *testing.T) {

@@ -18,9 +18,10 @@ import (
 // view is what the page says without its script.
 type view struct {
 	Name, Folder, Started, Verdict string
-	Cells, Trials, Planned         int
+	Cells, Trials                  int
 	Failed, Repeated               int
 	Blocks                         int // that have a trial
+	Planned                        int // blocks of the plan; a search has as many as it takes
 	Plan                           *plan.Plan
 	Took, Machine                  string
 	Length                         string // of a trial's measure phase
@@ -95,7 +96,7 @@ func newView(in Input) view {
 	p := in.Manifest.Plan
 	counting, repeated := results.Counting(in.Records)
 	v := view{Name: p.Name, Folder: in.Answer.Run, Started: in.Manifest.Started.UTC().Format("2006-01-02 15:04 UTC"), Verdict: in.Answer.Verdict,
-		Cells: len(in.Answer.Cells), Trials: len(in.Records), Planned: p.Blocks * len(in.Answer.Cells), Repeated: len(repeated), Plan: p,
+		Cells: len(in.Answer.Cells), Trials: len(in.Records), Repeated: len(repeated), Plan: p,
 		Nothing: in.Answer.Nothing, Effects: in.Answer.Effects, Advice: in.Answer.Advice, Capacity: newCapacityFacts(in) != nil, Headline: in.Answer.Headline, Because: in.Answer.Because, Means: results.Means(p, in.Answer.Cells), Ratios: ratios(in), Table: newTable(in)}
 	blocks := map[int]bool{}
 	for i := range in.Records {
@@ -103,7 +104,10 @@ func newView(in Input) view {
 			v.Failed++
 		}
 	}
-	v.Blocks, v.Took, v.Length = len(blocks), took(in.Records, p), length(in.Records, p)
+	v.Blocks, v.Planned, v.Took, v.Length = len(blocks), p.Blocks, took(in.Records, p), length(in.Records, p)
+	if in.Manifest.Search != nil {
+		v.Planned = v.Blocks
+	}
 	for i, f := range in.Answer.Findings {
 		v.Findings = append(v.Findings, newFinding(in.Answer.Cells, f, i+1))
 	}
