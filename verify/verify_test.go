@@ -61,26 +61,28 @@ func TestQuick(t *testing.T) {
 	}
 	for _, x := range tests {
 		t.Run(x.Name, func(t *testing.T) {
-			var said bytes.Buffer
-			lines, err := Run(t.Context(), &l, []Test{x}, 20*time.Second, term.NewProgress(&said, true))
-			if err != nil {
-				t.Fatal(err)
-			}
-			unrun := ""
-			for _, line := range lines {
-				switch line.Verdict {
-				case Fail:
-					t.Errorf("%s: %s, expected %s (%s)", line.Name, line.show(line.Measured), line.show(line.Expected), line.Tolerance())
-				case NotRun:
-					unrun = line.Name + ": " + line.Why
+			quiet.Steady(t, func(t testing.TB) {
+				var said bytes.Buffer
+				lines, err := Run(t.Context(), &l, []Test{x}, 20*time.Second, term.NewProgress(&said, true))
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			if unrun != "" && !t.Failed() {
-				if strings.Contains(unrun, "disturbed") {
-					t.Skip(unrun)
+				unrun := ""
+				for _, line := range lines {
+					switch line.Verdict {
+					case Fail:
+						t.Errorf("%s: %s, expected %s (%s)", line.Name, line.show(line.Measured), line.show(line.Expected), line.Tolerance())
+					case NotRun:
+						unrun = line.Name + ": " + line.Why
+					}
 				}
-				testenv.Skip(t, "userns", unrun)
-			}
+				if unrun != "" && !t.Failed() {
+					if strings.Contains(unrun, "disturbed") {
+						t.Skip(unrun)
+					}
+					testenv.Skip(t, "userns", unrun)
+				}
+			})
 		})
 	}
 }
