@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sockbench/sockbench/internal/proc"
 	"github.com/sockbench/sockbench/internal/uring"
 	"github.com/sockbench/sockbench/netpath"
@@ -150,7 +148,7 @@ func tryRealTime() error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocks: the thread ends
-		done <- unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
+		done <- proc.RealTime(0)
 	}()
 	return <-done
 }

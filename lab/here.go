@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sockbench/sockbench/internal/machine"
+	"github.com/sockbench/sockbench/internal/proc"
 	"github.com/sockbench/sockbench/loadgen"
 	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
@@ -82,8 +83,7 @@ func (l *Lab) settle(ctx context.Context, role plan.Role, s plan.Spec) (regime, 
 		}
 	}
 	if s.Regime.RealTime {
-		rr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
-		if err := everyThread(func(tid int) error { return unix.SchedSetAttr(tid, &rr, 0) }); err != nil {
+		if err := everyThread(proc.RealTime); err != nil {
 			return g, fmt.Errorf("real_time: %w: it takes CAP_SYS_NICE: run as root, or leave real_time off", err)
 		}
 	}

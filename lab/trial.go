@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/sockbench/sockbench/internal/clock"
@@ -251,9 +252,9 @@ func attribute(m *results.Metrics, g regime, seen observed) {
 	m.Server.CPUSoftirq = seen.after.SoftirqSince(&seen.before, m.Server.CPUs)
 	ours := m.Client.CPUUser + m.Client.CPUSystem + m.Server.CPUUser + m.Server.CPUSystem + m.Via.CPUUser + m.Via.CPUSystem + m.Path.CPU + seen.parent
 	// With a loop on every CPU none of them idles, so that what is left is exact; else the kernel's 10 ms steps must do.
-	busy := seen.after.Busy - seen.before.Busy
+	busy := seen.busy
 	if len(g.keepAwake) == m.Machine.CPUs {
-		busy = int64(m.Machine.CPUs)*(seen.after.At-seen.before.At) - m.Machine.Steal
+		busy = int64(m.Machine.CPUs)*seen.window - m.Machine.Steal
 	}
 	m.Machine.ForeignCPU = max(0, busy-ours-m.Machine.KeepAwake)
 }
@@ -261,10 +262,13 @@ func attribute(m *results.Metrics, g regime, seen observed) {
 // observed is what the lab itself saw at the edges of the measure phase.
 type observed struct {
 	before, after machine.Snapshot
-	machine       results.Machine
-	parent        int64 // CPU of this process
-	user, system  int64 // CPU of the server's process, scaled to the window
-	err           error
+	// CPU times between the looks are scaled to the window.
+	window       int64
+	machine      results.Machine
+	busy         int64 // CPU time of all
+	parent       int64 // of this process
+	user, system int64 // of the server's
+	err          error
 }
 
 // watch looks at the machine, and at the process that is the server or its keeper, when the measure phase begins and
@@ -290,25 +294,27 @@ func (l *Lab) watch(ctx context.Context, w loadgen.Window, server func() (user, 
 	}
 	go func() {
 		defer close(out)
-		var o observed
+		runtime.LockOSThread() // and never unlocks: the thread ends, and with it its priority
+		proc.RealTime(0)       // where that is allowed; else a look may come late, which is told
 		if !until(w.Measure) {
 			return
 		}
 		before, awake0, u0, err := look()
 		user0, system0 := server()
+		late := clock.Now() - w.Measure
 		if !until(w.End) {
 			return
 		}
 		after, awake1, u1, err1 := look()
 		user1, system1 := server()
+		late += clock.Now() - w.End
 		scale := float64(w.End-w.Measure) / float64(max(after.At-before.At, 1))
-		o.user, o.system = int64(float64(user1-user0)*scale), int64(float64(system1-system0)*scale)
-		o.err = errors.Join(err, err1)
-		o.before, o.after = before, after
-		o.parent = int64(u1.User + u1.System - u0.User - u0.System)
-		o.machine = results.Machine{CPUs: len(after.Softirq), Steal: after.Steal - before.Steal, Idle: after.Idle - before.Idle,
-			KeepAwake: awake1 - awake0, Throttled: after.Throttled - before.Throttled, Clocksource: machine.Clocksource()}
-		out <- o
+		scaled := func(ns int64) int64 { return int64(float64(ns) * scale) }
+		out <- observed{before: before, after: after, window: w.End - w.Measure, err: errors.Join(err, err1),
+			busy: scaled(after.Busy - before.Busy), parent: scaled(int64(u1.User + u1.System - u0.User - u0.System)),
+			user: scaled(int64(user1 - user0)), system: scaled(int64(system1 - system0)),
+			machine: results.Machine{CPUs: len(after.Softirq), Steal: scaled(after.Steal - before.Steal), Idle: scaled(after.Idle - before.Idle),
+				KeepAwake: scaled(awake1 - awake0), Throttled: after.Throttled - before.Throttled, LooksLate: late, Clocksource: machine.Clocksource()}}
 	}()
 	return out, func() {
 		cancel()

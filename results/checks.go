@@ -27,6 +27,7 @@ const (
 	sentShare     = 0.999 // of the schedule
 	behindShare   = 0.01  // of the schedule, not completed inside the measure phase
 	stealShare    = 0.01  // of one CPU
+	lookShare     = 0.10  // of the measure phase
 	foreignShare  = 0.10  // of one CPU
 	hiccupShare   = 0.01  // of one CPU: as much of the tail as p99 is made of
 	pathLateShare = 0.10  // of the path's delay, at p99, …
@@ -55,6 +56,7 @@ var Checks = []Check{
 	{Code: "option_inert", Doc: "a socket option reads back, but cannot act here", Test: options(Warn, "inert")},
 	{Code: "option_not_inherited", Doc: "the listening socket has the option, accepted ones do not", Test: options(Warn, "not_inherited")},
 	{Code: "histogram_clipped", Doc: "a time was outside what the histogram holds", Test: clipped},
+	{Code: "looks_late", Doc: "CPU times were read late: they are in part of another time", Test: looksLate, Disturbs: true},
 	{Code: "steal", Doc: "the hypervisor gave CPU time to others", Test: steal, Disturbs: true},
 	{Code: "foreign_cpu", Doc: "other processes used the machine", Test: foreignCPU, Disturbs: true},
 	{Code: "hiccups", Doc: "the machine stood still", Test: hiccups, Disturbs: true},
@@ -294,6 +296,12 @@ func steal(r *Record) (Doubt, bool) {
 	const tick = 10_000_000
 	stolen := r.Metrics.Machine.Steal
 	return judged(ofOneCPU(r, stolen-tick) > stealShare, Warn, "%s of a CPU", term.Percent(ofOneCPU(r, stolen)))
+}
+
+func looksLate(r *Record) (Doubt, bool) {
+	late := r.Metrics.Machine.LooksLate
+	share := float64(late) / float64(max(r.Metrics.Duration, 1))
+	return judged(share > lookShare, Warn, "%s, which is %s of the measure phase", term.Duration(float64(late)), term.Percent(share))
 }
 
 func foreignCPU(r *Record) (Doubt, bool) {

@@ -121,6 +121,7 @@ var cases = []struct {
 	{"option_inert", false, applied(sockopt.Inert), applied(sockopt.Ignored), Warn, "server"},
 	{"option_not_inherited", false, applied(sockopt.NotInherited), applied(sockopt.Inert), Warn, "server"},
 	{"histogram_clipped", false, func(r *Record) { r.Metrics.Response.Clipped = 1 }, nil, Warn, "1 times"},
+	{"looks_late", false, func(r *Record) { r.Metrics.Machine.LooksLate = 100_000_001 }, func(r *Record) { r.Metrics.Machine.LooksLate = 100_000_000 }, Warn, "100ms, which is 10.0% of the measure phase"},
 	{"steal", false, func(r *Record) { r.Metrics.Machine.Steal = 30_000_000 }, func(r *Record) { r.Metrics.Machine.Steal = 20_000_000 }, Warn, "3.00%"},
 	{"foreign_cpu", false, func(r *Record) { r.Metrics.Machine.ForeignCPU = 100_000_001 }, func(r *Record) { r.Metrics.Machine.ForeignCPU = 100_000_000 }, Warn, "10.0%"},
 	{"hiccups", false, func(r *Record) { r.Metrics.Machine.Hiccup = 10_000_001 }, nil, Warn, "p99 may"},
@@ -209,6 +210,7 @@ func TestDisturbed(t *testing.T) {
 		want bool
 	}{
 		{"steal", func(m *Machine) { m.Steal = 30e6 }, true}, {"steal", func(m *Machine) { m.Steal = 20e6 }, false},
+		{"looks_late", func(m *Machine) { m.LooksLate = 2e8 }, true}, {"looks_late", func(m *Machine) { m.LooksLate = 5e7 }, false},
 		{"foreign_cpu", func(m *Machine) { m.ForeignCPU = 2e8 }, true}, {"hiccups", func(m *Machine) { m.Hiccup = 2e7 }, true},
 		{"hiccups", func(m *Machine) { m.Hiccup = 5e6 }, false}, {"throttled", func(m *Machine) { m.Throttled = 1 }, true},
 	} {

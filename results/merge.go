@@ -93,6 +93,7 @@ func addMachine(to, m *Machine) {
 	to.Hiccup += m.Hiccup
 	to.HiccupMax = max(to.HiccupMax, m.HiccupMax)
 	to.Throttled += m.Throttled
+	to.LooksLate += m.LooksLate
 }
 
 // mergeQuantity merges one latency. Exact values stay exact; percentiles are there if every trial that counted anything

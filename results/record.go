@@ -86,6 +86,7 @@ type Machine struct {
 	Hiccup      int64  `json:"hiccup_ns"`                // their sum
 	HiccupMax   int64  `json:"hiccup_max_ns"`            // the longest
 	Throttled   int64  `json:"throttled_ns"`             // by a CPU quota
+	LooksLate   int64  `json:"looks_late_ns"`            // how much later than the measure phase began and ended CPU times were read, together
 	Regime      string `json:"regime"`                   // records of different regimes are not compared
 	Namespace   string `json:"namespace"`                // Fresh, SharedHost
 	Clocksource string `json:"clocksource"`              // the kernel's

@@ -97,13 +97,17 @@ func pin(cpus []int) (restore func(), err error) {
 	return func() { unix.SchedSetaffinity(0, &before) }, nil // what was allowed a moment ago
 }
 
+// RealTime puts a thread, 0 is the calling one, before all others that are not: SCHED_RR, priority 1. It takes CAP_SYS_NICE.
+func RealTime(tid int) error {
+	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
+}
+
 func realTime() (restore func(), err error) {
 	before, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read the scheduling policy: %w", err)
 	}
-	rr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
-	if err := unix.SchedSetAttr(0, &rr, 0); err != nil {
+	if err := RealTime(0); err != nil {
 		return nil, fmt.Errorf("real-time scheduling: %w (it needs CAP_SYS_NICE or a limit on RLIMIT_RTPRIO above 0)", err)
 	}
 	return func() { unix.SchedSetAttr(0, before, 0) }, nil // to leave real time is always allowed
