@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sockbench/sockbench/internal/clock"
 	"github.com/sockbench/sockbench/internal/machine"
 	"github.com/sockbench/sockbench/internal/proc"
@@ -284,13 +286,16 @@ func (l *Lab) watch(ctx context.Context, w loadgen.Window, server func() (user, 
 		}
 		return s, awake.cpu(), u, err
 	}
+	// The thread itself sleeps: a timer of the runtime first wakes another, which has no priority.
 	until := func(at int64) bool {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Duration(at - clock.Now())):
-			return true
+		for now := clock.Now(); now < at; now = clock.Now() {
+			if ctx.Err() != nil {
+				return false
+			}
+			slice := unix.NsecToTimespec(min(at-now, int64(100*time.Millisecond)))
+			unix.Nanosleep(&slice, nil)
 		}
+		return true
 	}
 	go func() {
 		defer close(out)
