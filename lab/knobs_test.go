@@ -9,12 +9,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/results"
 	"github.com/sockbench/sockbench/results/stats"
 )
 
 // once runs a short trial, whatever the machine does beside it: nothing of it is a measurement.
-func once(t *testing.T, l *Lab, knobs ...string) *results.Metrics {
+func once(t testing.TB, l *Lab, knobs ...string) *results.Metrics {
 	t.Helper()
 	r, err := l.Run(t.Context(), trials(t, 10*time.Millisecond, 50*time.Millisecond, knobs...)[0])
 	if err != nil || r.Metrics == nil {
@@ -25,36 +26,38 @@ func once(t *testing.T, l *Lab, knobs ...string) *results.Metrics {
 
 // Both sides run where the level says, as the kernel has it.
 func TestPlacement(t *testing.T) {
-	var all unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
-		t.Fatal(err)
-	}
-	var l Lab
-	defer l.Close()
-	seen := map[string]unix.CPUSet{}
-	l.Started = func(pids map[string]int) {
-		for part, pid := range pids {
-			var set unix.CPUSet
-			if err := unix.SchedGetaffinity(pid, &set); err != nil {
-				t.Error(err)
+	quiet.Steady(t, func(t testing.TB) {
+		var all unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &all); err != nil {
+			t.Fatal(err)
+		}
+		var l Lab
+		defer l.Close()
+		seen := map[string]unix.CPUSet{}
+		l.Started = func(pids map[string]int) {
+			for part, pid := range pids {
+				var set unix.CPUSet
+				if err := unix.SchedGetaffinity(pid, &set); err != nil {
+					t.Error(err)
+				}
+				seen[part] = set
 			}
-			seen[part] = set
 		}
-	}
-	for _, level := range []string{"same", "apart", "default"} {
-		if level == "apart" && all.Count() < 2 {
-			if _, err := l.Run(t.Context(), trials(t, 0, time.Second, "cpus", level)[0]); err == nil || !strings.Contains(err.Error(), "write cpus=same") {
-				t.Errorf("with one CPU: %v", err)
+		for _, level := range []string{"same", "apart", "default"} {
+			if level == "apart" && all.Count() < 2 {
+				if _, err := l.Run(t.Context(), trials(t, 0, time.Second, "cpus", level)[0]); err == nil || !strings.Contains(err.Error(), "write cpus=same") {
+					t.Errorf("with one CPU: %v", err)
+				}
+				continue
 			}
-			continue
+			m := once(t, &l, "cpus", level)
+			same := level == "same" || all.Count() < 2
+			server, client := seen[serverPart], seen[clientPart]
+			if server.Count() != 1 || client.Count() != 1 || (server == client) != same || slices.Equal(m.Server.CPUs, m.Client.CPUs) != same {
+				t.Errorf("cpus=%s: the server is on %v, the client on %v; the record says %v and %v", level, server, client, m.Server.CPUs, m.Client.CPUs)
+			}
 		}
-		m := once(t, &l, "cpus", level)
-		same := level == "same" || all.Count() < 2
-		server, client := seen[serverPart], seen[clientPart]
-		if server.Count() != 1 || client.Count() != 1 || (server == client) != same || slices.Equal(m.Server.CPUs, m.Client.CPUs) != same {
-			t.Errorf("cpus=%s: the server is on %v, the client on %v; the record says %v and %v", level, server, client, m.Server.CPUs, m.Client.CPUs)
-		}
-	}
+	})
 }
 
 // GOMAXPROCS of the server's process, as its runtime says there: as asked for, or else as the CPUs it is given have it.
@@ -104,7 +107,7 @@ func TestRequestsPerConnection(t *testing.T) {
 
 // againstCRR compares one request for each connection with crr, in pairs of neighbours in time, so that what the machine
 // does meanwhile hits both alike.
-func againstCRR(t *testing.T, l *Lab) (median float64, ratios []float64) {
+func againstCRR(t testing.TB, l *Lab) (median float64, ratios []float64) {
 	levels := [][]string{{"requests_per_connection", "1"}, {"workload", "crr"}}
 	for pair := range 10 {
 		var throughput [2]float64

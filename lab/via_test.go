@@ -5,27 +5,31 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sockbench/sockbench/internal/quiet"
 )
 
 // What stands in front of a target passes every request on, is charged for it, and adds its time to the response and not
 // to what the server says of its own.
 func TestVia(t *testing.T) {
-	var l Lab
-	defer l.Close()
-	for _, via := range []string{"none", "proxy"} {
-		r := run(t, &l, 50*time.Millisecond, 300*time.Millisecond, "via", via, "connections", "4", "service_time", "sleep:2ms")
-		m := r.Metrics
-		if m.Completed != m.Offered || m.Handled.Requests < m.Completed || m.Handled.Accepts != 4 || m.Handled.Protocol > 0 {
-			t.Errorf("%s: %d of %d completed, the server handled %d on %d connections", via, m.Completed, m.Offered, m.Handled.Requests, m.Handled.Accepts)
+	quiet.Steady(t, func(t testing.TB) {
+		var l Lab
+		defer l.Close()
+		for _, via := range []string{"none", "proxy"} {
+			r := run(t, &l, 50*time.Millisecond, 300*time.Millisecond, "via", via, "connections", "4", "service_time", "sleep:2ms")
+			m := r.Metrics
+			if m.Completed != m.Offered || m.Handled.Requests < m.Completed || m.Handled.Accepts != 4 || m.Handled.Protocol > 0 {
+				t.Errorf("%s: %d of %d completed, the server handled %d on %d connections", via, m.Completed, m.Offered, m.Handled.Requests, m.Handled.Accepts)
+			}
+			if used := m.Via.CPUUser+m.Via.CPUSystem > 0; used != (via == "proxy") {
+				t.Errorf("via %s used CPU time: %v", via, used)
+			}
+			if mean := time.Duration(m.Handled.Service.Mean); mean < 2*time.Millisecond || mean > 3*time.Millisecond {
+				t.Errorf("via %s: the server says that it worked %v for a request", via, mean)
+			}
+			t.Logf("via %s: mean response %v", via, time.Duration(m.Response.Mean))
 		}
-		if used := m.Via.CPUUser+m.Via.CPUSystem > 0; used != (via == "proxy") {
-			t.Errorf("via %s used CPU time: %v", via, used)
-		}
-		if mean := time.Duration(m.Handled.Service.Mean); mean < 2*time.Millisecond || mean > 3*time.Millisecond {
-			t.Errorf("via %s: the server says that it worked %v for a request", via, mean)
-		}
-		t.Logf("via %s: mean response %v", via, time.Duration(m.Response.Mean))
-	}
+	})
 }
 
 // A trial whose proxy dies fails, and says so.

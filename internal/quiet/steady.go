@@ -13,12 +13,13 @@ import (
 
 const (
 	tries      = 8
+	patience   = 2 * time.Minute
 	standstill = 5 * time.Millisecond // a quarter of the shortest timeout of a test
 )
 
 // Steady runs f, which supposes a machine that does not stand still: on another, what arrives in time and what does not
 // is the machine's doing. A failure counts, unless this process was not run for 5 ms or more meanwhile. Then f is tried
-// again, eight times at most. What f cleans up is cleaned up after each try.
+// again, eight times at most and not after two minutes. What f cleans up is cleaned up after each try.
 func Steady(t testing.TB, f func(t testing.TB)) {
 	t.Helper()
 	steady(t, longestPause, f)
@@ -26,6 +27,7 @@ func Steady(t testing.TB, f func(t testing.TB)) {
 
 func steady(t testing.TB, longestPause func(func()) time.Duration, f func(t testing.TB)) {
 	t.Helper()
+	began := time.Now()
 	for try := 1; ; try++ {
 		a := &attempt{TB: t}
 		pause := longestPause(func() { a.run(f) })
@@ -33,7 +35,7 @@ func steady(t testing.TB, longestPause func(func()) time.Duration, f func(t test
 			return
 		}
 		said := strings.Join(a.said, "\n")
-		if pause < standstill || try == tries {
+		if pause < standstill || try == tries || time.Since(began) > patience {
 			t.Fatalf("try %d, longest pause %v:\n%s", try, pause, said)
 		}
 		t.Logf("try %d does not count, since nothing was run for %v:\n%s", try, pause, said)
