@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -54,12 +55,17 @@ const (
 	axisMost   = 1e3
 )
 
+// hasRatio says whether a finding is about two kinds of cells and a metric.
+func hasRatio(f results.Finding) bool {
+	_, known := results.FindMetric(f.Metric)
+	return known && len(f.Cells) == 2 && !maps.Equal(f.Cells[0], f.Cells[1])
+}
+
 // ratios are the findings, and each level of a factor beside the first one, by metric.
 func ratios(in Input) (groups []ratioGroup) {
 	findings := ratioGroup{}
 	for i, f := range in.Answer.Findings {
-		m, ok := results.FindMetric(f.Metric)
-		if !ok || len(f.Cells) != 2 {
+		if !hasRatio(f) {
 			continue
 		}
 		from, to, what := "", "", ""
@@ -68,7 +74,7 @@ func ratios(in Input) (groups []ratioGroup) {
 				what, from, to = knob, other, level
 			}
 		}
-		findings.Rows = append(findings.Rows, ratioRow{Finding: i + 1, What: what, From: from, To: to, Metric: m.Name, Effect: f.Effect, Pairs: f.Pairs, Verdict: f.Verdict,
+		findings.Rows = append(findings.Rows, ratioRow{Finding: i + 1, What: what, From: from, To: to, Metric: f.Metric, Effect: f.Effect, Pairs: f.Pairs, Verdict: f.Verdict,
 			Shown: f.Verdict == results.Better || f.Verdict == results.Worse})
 	}
 	byMetric := map[string]*ratioGroup{}

@@ -116,6 +116,23 @@ func TestHTMLWords(t *testing.T) {
 	}
 }
 
+// A finding that compares nothing, as that the first cell won a race, has no ratio and no link to one.
+func TestHTMLWithoutRatio(t *testing.T) {
+	in, _ := htmlOf(t)
+	first := in.Answer.Cells[0].Cell
+	for _, c := range []struct {
+		second plan.Cell
+		want   bool
+	}{{in.Answer.Cells[1].Cell, true}, {first, false}} {
+		in.Answer.Findings = []results.Finding{{Metric: "p50", Cells: []plan.Cell{first, c.second}, Claim: "so it is", Verdict: results.Same}}
+		groups := ratios(in)
+		rows := len(groups) > 0 && len(groups[0].Rows) > 0 && groups[0].Rows[0].Finding == 1
+		if text := write(t, "html", in); rows != c.want || (strings.Count(text, `href="#ratios"`) > 1) != c.want {
+			t.Errorf("beside %v: a row of ratios %v, want %v", c.second, rows, c.want)
+		}
+	}
+}
+
 // A run has some blocks of those that were planned; a search plans none.
 func TestHTMLBlocks(t *testing.T) {
 	in, _ := htmlOf(t)

@@ -47,9 +47,10 @@ type pair struct{ Name, Value string }
 
 type findingView struct {
 	results.Finding
-	Number int
-	Rests  int // cells
-	Doubts []codeCount
+	Number   int
+	Compared bool // a ratio of two kinds of cells is behind it
+	Rests    int  // cells
+	Doubts   []codeCount
 }
 
 // codeCount is a code that some cells have, and its worst verdict.
@@ -145,7 +146,7 @@ func length(records []results.Record, p *plan.Plan) string {
 }
 
 func newFinding(cells []results.CellSummary, f results.Finding, number int) findingView {
-	v := findingView{Finding: f, Number: number}
+	v := findingView{Finding: f, Number: number, Compared: hasRatio(f)}
 	for i := range cells {
 		c := &cells[i]
 		if c.Merged == nil || !slices.ContainsFunc(f.Cells, func(side plan.Cell) bool { return c.Cell.Has(side) }) {
