@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 }
 
 // here runs the program in this process.
-func here(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func here(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return within(t, time.Minute, args...)
 }
 
 // within is here, for what may take longer on a machine that is busy.
-func within(t *testing.T, limit time.Duration, args ...string) (code int, stdout, stderr string) {
+func within(t testing.TB, limit time.Duration, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
