@@ -182,12 +182,21 @@ func TestHealthyTrials(t *testing.T) {
 		if strings.Contains(args, "--path") {
 			needNamespaces(t, true)
 		}
-		quiet.Steady(t, func(t testing.TB) { // a client that is not run lets its receive window fill
-			for _, e := range explained(t, measured(t, strings.Fields(args)...)) {
-				for _, d := range e.Diagnoses {
-					if !d.Limit {
-						t.Errorf("%s: %s, %s", args, d.Code, d.Evidence)
+		quiet.Steady(t, func(t testing.TB) {
+			wrong := func() (said []string) {
+				for _, e := range explained(t, measured(t, strings.Fields(args)...)) {
+					for _, d := range e.Diagnoses {
+						if !d.Limit {
+							said = append(said, d.Code+", "+d.Evidence)
+						}
 					}
+				}
+				return said
+			}
+			// A client that is not run for some milliseconds lets its window fill, and that is said: once is no fault.
+			if once := wrong(); once != nil {
+				if again := wrong(); again != nil {
+					t.Errorf("%s: %q, and again %q", args, once, again)
 				}
 			}
 		})
