@@ -82,22 +82,18 @@ func TestTurn(t *testing.T) {
 	}
 }
 
-// Tiny writes to a server that reads as fast as they come: the measure phase begins and ends in their midst. Where the
-// machine gave nothing to this process for that long, it is tried again.
+// Tiny writes to a server that reads as fast as they come: the measure phase begins and ends in their midst.
 func TestClockWhileWriting(t *testing.T) {
 	each(t, func(t testing.TB, engine unit.Word) {
 		s := streamUp(t, 64)
 		s.Engine = engine
-		for range 5 {
-			r, _ := drive(t, s, Place{To: serve(t, &faulty{})}, 50*time.Millisecond)
-			if len(r.Errors) > 0 {
-				t.Fatalf("errors %v", r.Errors)
-			}
-			if r.SentBytes > 0 {
-				return
-			}
+		r, _ := drive(t, s, Place{To: serve(t, &faulty{})}, 50*time.Millisecond)
+		if len(r.Errors) > 0 {
+			t.Errorf("errors %v", r.Errors)
 		}
-		t.Error("nothing arrived inside the measure phase")
+		if r.SentBytes == 0 {
+			t.Error("nothing arrived inside the measure phase")
+		}
 	})
 }
 
