@@ -14,7 +14,7 @@ import (
 
 // slowReader: a client asks for 128 MiB and does not read: the server holds none of it, serves others, and when the
 // client reads at last every byte arrives.
-func slowReader(t *testing.T, e *targets.Entry) {
+func slowReader(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	before := liveHeap()
 	c := dialAs(t, srv, "length", wire.Params{Request: 64, Reply: wire.MaxFrame})
@@ -25,7 +25,7 @@ func slowReader(t *testing.T, e *targets.Entry) {
 }
 
 // slowReaderSmall: the same with very many small replies.
-func slowReaderSmall(t *testing.T, e *targets.Entry) {
+func slowReaderSmall(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dialAs(t, srv, "length", wire.Params{Request: 16, Reply: 4096})
 	const n = 20_000 // 80 MiB of replies
@@ -44,7 +44,7 @@ func slowReaderSmall(t *testing.T, e *targets.Entry) {
 }
 
 // stalled gives the server time to take all it will, and looks at what it holds.
-func stalled(t *testing.T, e *targets.Entry, srv targets.Server, before int64) {
+func stalled(t testing.TB, e *targets.Entry, srv targets.Server, before int64) {
 	t.Helper()
 	time.Sleep(100 * time.Millisecond)
 	if e.MaxConns != 1 {
@@ -57,7 +57,7 @@ func stalled(t *testing.T, e *targets.Entry, srv targets.Server, before int64) {
 }
 
 // calm checks that a server with nothing to do does nothing.
-func calm(t *testing.T, e *targets.Entry, srv targets.Server) {
+func calm(t testing.TB, e *targets.Entry, srv targets.Server) {
 	t.Helper()
 	if e.Busy {
 		return
@@ -78,7 +78,7 @@ func liveHeap() int64 {
 }
 
 // connections: a thousand at once, three requests each; or one after another where the model serves only one.
-func connections(t *testing.T, e *targets.Entry) {
+func connections(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	n, atOnce := 1000, 1000
 	if e.PerConn > 0 { // this machine may be a small one
@@ -123,7 +123,7 @@ func connections(t *testing.T, e *targets.Entry) {
 
 // outOfDescriptors: while accept cannot get a descriptor the server waits without spinning, serves those it has, and
 // goes on by itself when there are some again.
-func outOfDescriptors(t *testing.T, e *targets.Entry) {
+func outOfDescriptors(t testing.TB, e *targets.Entry) {
 	limitDescriptors(t, few)
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	first := dial(t, srv)
@@ -180,7 +180,7 @@ func outOfDescriptors(t *testing.T, e *targets.Entry) {
 
 // reserve makes sockets for connections that are accepted although there are no descriptors: a thread that waits in
 // accept holds one already.
-func reserve(t *testing.T, e *targets.Entry) []int {
+func reserve(t testing.TB, e *targets.Entry) []int {
 	t.Helper()
 	n := max(e.MaxConns-1, 0)
 	if n == 0 && e.Blocking && e.MaxConns == 0 {
@@ -199,7 +199,7 @@ func reserve(t *testing.T, e *targets.Entry) []int {
 }
 
 // limitDescriptors lets this process have descriptors below n, until the end of the test. Those in use stay.
-func limitDescriptors(t *testing.T, n uint64) {
+func limitDescriptors(t testing.TB, n uint64) {
 	t.Helper()
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
@@ -216,7 +216,7 @@ func limitDescriptors(t *testing.T, n uint64) {
 
 // noDescriptors takes all descriptors there are, for whoever looked at the limit when it was another, and forbids those
 // that become free, here and in srv's other processes, until restore is called.
-func noDescriptors(t *testing.T, srv targets.Server) (restore func()) {
+func noDescriptors(t testing.TB, srv targets.Server) (restore func()) {
 	t.Helper()
 	limitOthers := func(n uint64) {
 		for _, pid := range others(srv) {

@@ -2,6 +2,7 @@ package targettest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // client is one test connection, of TCP or UDP. Every wait of it ends after patience. Requests carry the ids 1, 2, …
 type client struct {
 	net.Conn
-	t       *testing.T
+	t       testing.TB
 	p       wire.Params
 	codec   wire.Codec
 	matched bool
@@ -29,12 +30,12 @@ type client struct {
 }
 
 // dial connects to srv with the length framing and messages of 64 bytes.
-func dial(t *testing.T, srv targets.Server) *client {
+func dial(t testing.TB, srv targets.Server) *client {
 	t.Helper()
 	return dialAs(t, srv, "length", wire.Params{Request: 64, Reply: 64})
 }
 
-func dialAs(t *testing.T, srv targets.Server, framing string, p wire.Params) *client {
+func dialAs(t testing.TB, srv targets.Server, framing string, p wire.Params) *client {
 	t.Helper()
 	f, err := wire.Find(framing)
 	if err != nil {
@@ -99,6 +100,30 @@ func (c *client) ask(n int) {
 
 func (c *client) tcp() *net.TCPConn { return c.Conn.(*net.TCPConn) }
 
+// accepted has the server answer a request: from now on the connection is not one that waits to be accepted.
+func (c *client) accepted() {
+	c.t.Helper()
+	c.ask(1)
+	c.replies(1)
+}
+
+// reached waits until all that was written is in the server's socket: the peer's kernel has acknowledged it. What has not
+// got there, since the window was full or the machine slow, a drain may lose.
+func (c *client) reached() {
+	c.t.Helper()
+	raw, err := c.tcp().SyscallConn()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	eventually(c.t, patience, func() (bool, string) {
+		var left int
+		if e := raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); e != nil || err != nil {
+			c.t.Fatal(e, err)
+		}
+		return left == 0, fmt.Sprintf("%d bytes do not reach the server", left)
+	})
+}
+
 // replies reads the next n replies and checks what they are.
 func (c *client) replies(n int) {
 	c.t.Helper()
@@ -162,10 +187,9 @@ func (c *client) hangUp() {
 }
 
 // alive checks that srv serves a new connection.
-func alive(t *testing.T, srv targets.Server) {
+func alive(t testing.TB, srv targets.Server) {
 	t.Helper()
 	c := dial(t, srv)
-	c.ask(1)
-	c.replies(1)
+	c.accepted()
 	c.hangUp()
 }

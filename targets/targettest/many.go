@@ -18,7 +18,7 @@ import (
 // manyConnections: 8,000 at one time, each of them served. Of a model that asks every socket all the time, 1,000: each
 // round of requests would take it as many system calls as the square of that.
 // Of one whose connections take more memory than others, 100.
-func manyConnections(t *testing.T, e *targets.Entry) {
+func manyConnections(t testing.TB, e *targets.Entry) {
 	if testing.Short() {
 		t.Skip("-short")
 	}
@@ -84,7 +84,7 @@ func manyConnections(t *testing.T, e *targets.Entry) {
 }
 
 // soakTime is how long Soak lasts: long enough to see that nothing grows, or as long as SOCKBENCH_SOAK says.
-func soakTime(t *testing.T) time.Duration {
+func soakTime(t testing.TB) time.Duration {
 	t.Helper()
 	text := os.Getenv("SOCKBENCH_SOAK")
 	if text == "" {
@@ -98,7 +98,7 @@ func soakTime(t *testing.T) time.Duration {
 }
 
 // soak: connections come, ask and go, in order or by reset, and what the server needs does not grow.
-func soak(t *testing.T, e *targets.Entry) {
+func soak(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	first := dial(t, srv)
 	request := first.requests(1)
@@ -146,10 +146,12 @@ func soak(t *testing.T, e *targets.Entry) {
 
 // drainRefuses: whoever connects during a drain learns at once that nobody serves him: by refusal, or by the end of the
 // connection without a reply.
-func drainRefuses(t *testing.T, e *targets.Entry) {
+func drainRefuses(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:300ms")}, targets.Place{})
 	busy := dial(t, srv)
+	busy.accepted()
 	busy.ask(1)
+	busy.reached()
 	time.Sleep(30 * time.Millisecond)
 	wait := drain(t, srv, patience)
 	for range 20 {

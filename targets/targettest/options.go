@@ -22,7 +22,7 @@ import (
 
 // kernelDefaults: with no option named, listening and accepted sockets are exactly as the kernel makes them. They are
 // found among the process's descriptors, and read without the help of what set them.
-func kernelDefaults(t *testing.T, e *targets.Entry) {
+func kernelDefaults(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1)
@@ -54,7 +54,7 @@ func kernelDefaults(t *testing.T, e *targets.Entry) {
 }
 
 // rawDefaults is what an accepted socket reads that nobody has touched, after the same traffic.
-func rawDefaults(t *testing.T) map[string]string {
+func rawDefaults(t testing.TB) map[string]string {
 	t.Helper()
 	l, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -93,7 +93,7 @@ func rawDefaults(t *testing.T) map[string]string {
 }
 
 // options: those named are in force on the accepted socket, and the result says so.
-func options(t *testing.T, e *targets.Entry) {
+func options(t testing.TB, e *targets.Entry) {
 	asked := []struct{ name, level, want string }{
 		{"TCP_NODELAY", "on", "on"}, {"SO_RCVBUF", "16KiB", "32KiB"}, {"SO_KEEPALIVE", "on@established", "on"}, {"TCP_KEEPIDLE", "7s", "7s"},
 		{"TCP_USER_TIMEOUT", "1500ms", "1.5s"}, {"TCP_QUICKACK", "on@each_read", ""}, {"SO_LINGER", "0s", "0s"}, {"SO_RCVTIMEO", "5s", "5s"},
@@ -140,7 +140,7 @@ func options(t *testing.T, e *targets.Entry) {
 
 // rearmed says whether TCP_QUICKACK is on soon after a read. Writing a reply switches it off; after a request that wants
 // none only the server can have switched it on, or, 40 ms later, the kernel's timer of the delayed acknowledgement.
-func rearmed(t *testing.T, srv targets.Server, c *client) bool {
+func rearmed(t testing.TB, srv targets.Server, c *client) bool {
 	t.Helper()
 	fd := accepted(t, srv, c)
 	quickAck, _ := sockopt.Find("TCP_QUICKACK")
@@ -163,7 +163,7 @@ func rearmed(t *testing.T, srv targets.Server, c *client) bool {
 }
 
 // idleTimeout: SO_RCVTIMEO acts on blocking sockets: it ends an idle connection, in order, and not the server.
-func idleTimeout(t *testing.T, e *targets.Entry) {
+func idleTimeout(t testing.TB, e *targets.Entry) {
 	if !e.Blocking {
 		t.Skip("not a model of blocking sockets")
 	}
@@ -182,7 +182,7 @@ func idleTimeout(t *testing.T, e *targets.Entry) {
 
 // fixedPort: it can be taken again at once, which needs SO_REUSEADDR, which is listed; and in use it is refused in
 // words that help.
-func fixedPort(t *testing.T, e *targets.Entry) {
+func fixedPort(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	addr := srv.Addr()
 	stop(t, srv)
@@ -216,7 +216,7 @@ func fixedPort(t *testing.T, e *targets.Entry) {
 	}
 }
 
-func ipv6(t *testing.T, e *targets.Entry) {
+func ipv6(t testing.TB, e *targets.Entry) {
 	if b, err := os.ReadFile("/proc/net/if_inet6"); err != nil || !strings.Contains(string(b), " lo\n") {
 		t.Skip("loopback has no IPv6 address here")
 	}
@@ -228,7 +228,7 @@ func ipv6(t *testing.T, e *targets.Entry) {
 }
 
 // accepted finds the server's end of c.
-func accepted(t *testing.T, srv targets.Server, c *client) int {
+func accepted(t testing.TB, srv targets.Server, c *client) int {
 	t.Helper()
 	own, peer := c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort()
 	return descriptor(t, srv, func(fd int) bool {
@@ -238,7 +238,7 @@ func accepted(t *testing.T, srv targets.Server, c *client) int {
 }
 
 // listening finds srv's listening socket.
-func listening(t *testing.T, srv targets.Server) int {
+func listening(t testing.TB, srv targets.Server) int {
 	t.Helper()
 	want := netip.MustParseAddrPort(host(srv))
 	return descriptor(t, srv, func(fd int) bool {
@@ -248,7 +248,7 @@ func listening(t *testing.T, srv targets.Server) int {
 }
 
 // descriptor is the one of this process for which f holds, or a copy of one in srv's other processes.
-func descriptor(t *testing.T, srv targets.Server, f func(fd int) bool) int {
+func descriptor(t testing.TB, srv targets.Server, f func(fd int) bool) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

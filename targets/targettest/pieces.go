@@ -11,7 +11,7 @@ import (
 
 // pieces: a request and a reply of 68 bytes, by 16 at a time, take five reads and five writes; large ones and glued ones
 // come through in whatever pieces.
-func pieces(t *testing.T, e *targets.Entry) {
+func pieces(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{WriteSize: 16, ReadSize: 16}, targets.Place{})
 	c := dial(t, srv)
 	for range 3 {
@@ -37,7 +37,7 @@ func pieces(t *testing.T, e *targets.Entry) {
 }
 
 // procs: GOMAXPROCS is what was asked for, in every process that serves.
-func procs(t *testing.T, e *targets.Entry) {
+func procs(t testing.TB, e *targets.Entry) {
 	before := runtime.GOMAXPROCS(0)
 	for _, asked := range []int{before + 1, before + 2} {
 		srv := start(t, e, targets.Spec{Procs: unit.Count(asked)}, targets.Place{})

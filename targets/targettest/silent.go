@@ -14,7 +14,7 @@ import (
 )
 
 // noReply: whatever is asked, no reply carries a request's id; and what the server counts is what it did.
-func noReply(t *testing.T, e *targets.Entry) {
+func noReply(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(3)
@@ -42,7 +42,7 @@ func noReply(t *testing.T, e *targets.Entry) {
 }
 
 // silentOptions: those of the listening socket are in force there; those of accepted sockets, where there are any.
-func silentOptions(t *testing.T, e *targets.Entry) {
+func silentOptions(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{option(t, "backlog", "7"), option(t, "SO_RCVBUF", "16KiB")}}, targets.Place{})
 	l := listening(t, srv)
 	for name, want := range map[string]string{"backlog": "7", "SO_RCVBUF": "32KiB"} {
@@ -72,7 +72,7 @@ func silentOptions(t *testing.T, e *targets.Entry) {
 
 // silentDrain: with nothing to finish a drain is immediate, also while a client sends or does not read, and nobody
 // listens any more.
-func silentDrain(t *testing.T, e *targets.Entry) {
+func silentDrain(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(3)
@@ -86,7 +86,7 @@ func silentDrain(t *testing.T, e *targets.Entry) {
 }
 
 // silentClose: Close returns at once whatever the server is waiting in, and the end of Start's context is a Close.
-func silentClose(t *testing.T, e *targets.Entry) {
+func silentClose(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1)

@@ -1,7 +1,6 @@
 package targettest
 
 import (
-	"fmt"
 	"io"
 	"runtime"
 	"testing"
@@ -17,44 +16,50 @@ import (
 )
 
 // echo: every framing, small and large messages, several on a connection; and the server's counts are right.
-func echo(t *testing.T, e *targets.Entry) {
+func echo(t testing.TB, e *targets.Entry) {
 	for i := range wire.All {
 		f := &wire.All[i]
 		for _, p := range []wire.Params{
 			{Request: max(f.Min, 1), Reply: max(f.Min, 1)}, {Request: 64, Reply: 64}, {Request: 64 << 10, Reply: 64 << 10}, {Request: 1 << 20, Reply: 1 << 20},
 			{Request: 64, Reply: 200_000}, {Request: 200_000, Reply: 64}, {Request: 64, Reply: wire.MaxFrame},
 		} {
-			t.Run(fmt.Sprintf("%s,%d,%d", f.Name, p.Request, p.Reply), func(t *testing.T) {
-				if e.Datagrams && f.CheckDatagram(p) != nil {
-					t.Skip("too large for a datagram")
-				}
-				spec := targets.Spec{Framing: unit.Word(f.Name), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}
-				srv := start(t, e, spec, targets.Place{})
-				c := dialAs(t, srv, f.Name, p)
-				var sent int64
-				for range 3 {
-					b := c.requests(1)
-					sent += int64(len(b))
-					c.write(b)
-					c.replies(1)
-				}
-				c.hangUp()
-				stop(t, srv)
-				r := srv.Result()
-				accepts := int64(1)
-				if e.Datagrams {
-					accepts = 0
-				}
-				if r.Accepts != accepts || r.Requests != 3 || r.Received != sent || r.Sent < 3*p.Reply || r.Reads < 3 || r.Writes < 3 || r.Protocol != 0 {
-					t.Errorf("result %+v", r)
-				}
-			})
+			if !e.Datagrams || f.CheckDatagram(p) == nil { // else too large for one
+				echoed(t, e, f.Name, p)
+			}
 		}
 	}
 }
 
+func echoed(t testing.TB, e *targets.Entry, framing string, p wire.Params) {
+	defer func() {
+		if t.Failed() {
+			t.Logf("with %s, requests of %d and replies of %d bytes", framing, p.Request, p.Reply)
+		}
+	}()
+	spec := targets.Spec{Framing: unit.Word(framing), Request: unit.Bytes(p.Request), Reply: unit.Bytes(p.Reply)}
+	srv := start(t, e, spec, targets.Place{})
+	c := dialAs(t, srv, framing, p)
+	var sent int64
+	for range 3 {
+		b := c.requests(1)
+		sent += int64(len(b))
+		c.write(b)
+		c.replies(1)
+	}
+	c.hangUp()
+	stop(t, srv)
+	r := srv.Result()
+	accepts := int64(1)
+	if e.Datagrams {
+		accepts = 0
+	}
+	if r.Accepts != accepts || r.Requests != 3 || r.Received != sent || r.Sent < 3*p.Reply || r.Reads < 3 || r.Writes < 3 || r.Protocol != 0 {
+		t.Errorf("result %+v", r)
+	}
+}
+
 // pipelined: 200 requests in one write.
-func pipelined(t *testing.T, e *targets.Entry) {
+func pipelined(t testing.TB, e *targets.Entry) {
 	for i := range wire.All {
 		p := wire.Params{Request: 64, Reply: 64}
 		srv := start(t, e, targets.Spec{Framing: unit.Word(wire.All[i].Name)}, targets.Place{})
@@ -74,7 +79,7 @@ func pipelined(t *testing.T, e *targets.Entry) {
 }
 
 // fragments: a request byte by byte.
-func fragments(t *testing.T, e *targets.Entry) {
+func fragments(t testing.TB, e *targets.Entry) {
 	for i := range wire.All {
 		srv := start(t, e, targets.Spec{Framing: unit.Word(wire.All[i].Name)}, targets.Place{})
 		c := dialAs(t, srv, wire.All[i].Name, wire.Params{Request: 64, Reply: 64})
@@ -89,7 +94,7 @@ func fragments(t *testing.T, e *targets.Entry) {
 }
 
 // sink: a request that wants no reply gets none.
-func sink(t *testing.T, e *targets.Entry) {
+func sink(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	for range 2 {
@@ -104,7 +109,7 @@ func sink(t *testing.T, e *targets.Entry) {
 
 // otherClients: programs that nobody wrote for this get what they expect, in one piece and byte by byte. A server closes
 // where it is asked to, which is no fault of the peer's.
-func otherClients(t *testing.T, e *targets.Entry) {
+func otherClients(t testing.TB, e *targets.Entry) {
 	for _, c := range []struct {
 		framing, asks, gets string
 		protocol            int64
@@ -140,7 +145,7 @@ func otherClients(t *testing.T, e *targets.Entry) {
 }
 
 // samples: who asks for them gets as many, in the order of the requests and with the times that the client saw.
-func samples(t *testing.T, e *targets.Entry) {
+func samples(t testing.TB, e *targets.Entry) {
 	const service = 5 * time.Millisecond
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:5ms")}, targets.Place{Samples: 3})
 	c := dial(t, srv)
@@ -166,7 +171,7 @@ func samples(t *testing.T, e *targets.Entry) {
 }
 
 // noAllocation: a live server allocates nothing per request, whether it notes them or not.
-func noAllocation(t *testing.T, e *targets.Entry) {
+func noAllocation(t testing.TB, e *targets.Entry) {
 	if e.Processes {
 		t.Skip("it serves in other processes")
 	}
@@ -174,7 +179,7 @@ func noAllocation(t *testing.T, e *targets.Entry) {
 	noAllocations(t, start(t, e, targets.Spec{}, targets.Place{Samples: 2000}))
 }
 
-func noAllocations(t *testing.T, srv targets.Server) {
+func noAllocations(t testing.TB, srv targets.Server) {
 	t.Helper()
 	c := dial(t, srv)
 	one := c.requests(1)
@@ -196,7 +201,7 @@ func noAllocations(t *testing.T, srv targets.Server) {
 }
 
 // halfClose: 200 KB of requests, then the client's FIN: all replies, then the server's.
-func halfClose(t *testing.T, e *targets.Entry) {
+func halfClose(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	n := 200_000 / 68
@@ -209,7 +214,7 @@ func halfClose(t *testing.T, e *targets.Entry) {
 }
 
 // reset: connections that end with RST, idle, in the middle of a request and with replies unread, harm nobody else.
-func reset(t *testing.T, e *targets.Entry) {
+func reset(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	for i := range 20 {
 		c := dial(t, srv)
@@ -228,12 +233,12 @@ func reset(t *testing.T, e *targets.Entry) {
 }
 
 // garbage: what came before it is answered, the connection is closed and counted, others are served on.
-func garbage(t *testing.T, e *targets.Entry) {
+func garbage(t testing.TB, e *targets.Entry) {
 	broken(t, e, []byte("GET / HTTP/1.1\r\nHost: example\r\n\r\n"))
 }
 
 // garbageFin: the reply to what came before garbage is not lost to a reset, however much follows unread.
-func garbageFin(t *testing.T, e *targets.Entry) {
+func garbageFin(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:50ms")}, targets.Place{})
 	c := dial(t, srv)
 	c.write(append(c.requests(1), 0xff, 0xff, 0xff, 0xff))
@@ -244,12 +249,12 @@ func garbageFin(t *testing.T, e *targets.Entry) {
 }
 
 // oversized: the same for a frame longer than any may be.
-func oversized(t *testing.T, e *targets.Entry) {
+func oversized(t testing.TB, e *targets.Entry) {
 	broken(t, e, []byte{0xff, 0xff, 0xff, 0xff})
 	broken(t, e, append([]byte{1, 0, 0, 1}, make([]byte, 100_000)...))
 }
 
-func broken(t *testing.T, e *targets.Entry, bad []byte) {
+func broken(t testing.TB, e *targets.Entry, bad []byte) {
 	t.Helper()
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	var other *client
@@ -280,7 +285,7 @@ func broken(t *testing.T, e *targets.Entry, bad []byte) {
 }
 
 // serviceTime: a reply comes no sooner than its service time, asleep or computing; only computing costs processor time.
-func serviceTime(t *testing.T, e *targets.Entry) {
+func serviceTime(t testing.TB, e *targets.Entry) {
 	for _, c := range []struct {
 		text  string
 		least time.Duration
@@ -311,7 +316,7 @@ func serviceTime(t *testing.T, e *targets.Entry) {
 }
 
 // noReplyWaits: the first of several pipelined requests is answered before the service of the second is over.
-func noReplyWaits(t *testing.T, e *targets.Entry) {
+func noReplyWaits(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:60ms")}, targets.Place{})
 	c := dial(t, srv)
 	began := time.Now()
@@ -325,7 +330,7 @@ func noReplyWaits(t *testing.T, e *targets.Entry) {
 }
 
 // cpuTime is this process's, of all threads, and that of srv's other processes.
-func cpuTime(t *testing.T, srv targets.Server) (all time.Duration) {
+func cpuTime(t testing.TB, srv targets.Server) (all time.Duration) {
 	t.Helper()
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/internal/quiet"
 	"github.com/sockbench/sockbench/internal/testenv"
 	"github.com/sockbench/sockbench/targets"
 	"github.com/sockbench/sockbench/unit"
@@ -38,15 +39,17 @@ func Run(t *testing.T, name string) {
 			if c.bounds && e.Teaching {
 				t.Skip("its mistake is to take a read for a request")
 			}
-			noLeaks(t)
-			c.test(t, e)
+			quiet.Steady(t, func(t testing.TB) {
+				noLeaks(t)
+				c.test(t, e)
+			})
 		})
 	}
 }
 
 type check struct {
 	name   string
-	test   func(*testing.T, *targets.Entry)
+	test   func(testing.TB, *targets.Entry)
 	bounds bool // it takes a server that finds where a request ends
 }
 
@@ -84,7 +87,7 @@ var datagrams = []check{
 }
 
 // start starts e and closes it at the end of the test. Zero fields of s and p have usual values.
-func start(t *testing.T, e *targets.Entry, s targets.Spec, p targets.Place) targets.Server {
+func start(t testing.TB, e *targets.Entry, s targets.Spec, p targets.Place) targets.Server {
 	t.Helper()
 	s.Target.Model = e.Name
 	if s.Framing == "" {
@@ -108,7 +111,7 @@ func others(srv targets.Server) []int {
 }
 
 // stop closes srv, twice, which must not take long.
-func stop(t *testing.T, srv targets.Server) {
+func stop(t testing.TB, srv targets.Server) {
 	t.Helper()
 	within(t, 10*time.Second, "Close", func() {
 		for range 2 {
@@ -120,7 +123,7 @@ func stop(t *testing.T, srv targets.Server) {
 }
 
 // within fails the test, with every stack, if f takes longer than limit.
-func within(t *testing.T, limit time.Duration, what string, f func()) {
+func within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -136,7 +139,7 @@ func within(t *testing.T, limit time.Duration, what string, f func()) {
 }
 
 // eventually waits until f says that all is well; what describes what was seen last.
-func eventually(t *testing.T, limit time.Duration, f func() (ok bool, what string)) {
+func eventually(t testing.TB, limit time.Duration, f func() (ok bool, what string)) {
 	t.Helper()
 	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
 		ok, what := f()
@@ -151,7 +154,7 @@ func eventually(t *testing.T, limit time.Duration, f func() (ok bool, what strin
 }
 
 // noLeaks compares the process before and after the test. It must be called before anything else registers a cleanup.
-func noLeaks(t *testing.T) {
+func noLeaks(t testing.TB) {
 	fds, routines := count(t, "/proc/self/fd"), runtime.NumGoroutine()
 	t.Cleanup(func() {
 		eventually(t, patience, func() (bool, string) {
@@ -165,7 +168,7 @@ func noLeaks(t *testing.T) {
 }
 
 // count is the number of entries of a directory of /proc.
-func count(t *testing.T, dir string) int {
+func count(t testing.TB, dir string) int {
 	t.Helper()
 	list, err := os.ReadDir(dir)
 	if err != nil {
@@ -175,7 +178,7 @@ func count(t *testing.T, dir string) int {
 }
 
 // dist reads a service time.
-func dist(t *testing.T, text string) (d unit.Dist) {
+func dist(t testing.TB, text string) (d unit.Dist) {
 	t.Helper()
 	if err := d.UnmarshalText([]byte(text)); err != nil {
 		t.Fatal(err)

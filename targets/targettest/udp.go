@@ -18,7 +18,7 @@ import (
 )
 
 // udpClients: each of many clients gets the replies to its own requests.
-func udpClients(t *testing.T, e *targets.Entry) {
+func udpClients(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	clients := make([]*client, 100)
 	for i := range clients {
@@ -40,7 +40,7 @@ func udpClients(t *testing.T, e *targets.Entry) {
 }
 
 // udpGarbage: a datagram that is not just one request is counted and dropped without a reply, and harms nobody.
-func udpGarbage(t *testing.T, e *targets.Entry) {
+func udpGarbage(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	c := dial(t, srv)
 	one := c.requests(1)
@@ -72,7 +72,7 @@ func udpGarbage(t *testing.T, e *targets.Entry) {
 }
 
 // udpBatches: what arrives while the server is busy is taken together, by a server that does.
-func udpBatches(t *testing.T, e *targets.Entry) {
+func udpBatches(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:10ms")}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1)
@@ -90,7 +90,7 @@ func udpBatches(t *testing.T, e *targets.Entry) {
 }
 
 // udpFlood: what does not fit the socket's buffer is lost and counted, and the server goes on.
-func udpFlood(t *testing.T, e *targets.Entry) {
+func udpFlood(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:20ms"), Options: []sockopt.Setting{option(t, "SO_RCVBUF", "16KiB")}}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(1000)
@@ -105,7 +105,7 @@ func udpFlood(t *testing.T, e *targets.Entry) {
 }
 
 // udpDrain: what had reached the socket is answered, and nothing is there any more.
-func udpDrain(t *testing.T, e *targets.Entry) {
+func udpDrain(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:2ms")}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(60) // more than one call takes
@@ -125,7 +125,7 @@ func udpDrain(t *testing.T, e *targets.Entry) {
 }
 
 // udpGone expects that nobody has c's server's port any more.
-func udpGone(t *testing.T, c *client) {
+func udpGone(t testing.TB, c *client) {
 	t.Helper()
 	c.ask(1)
 	if n, err := c.Read(c.buf); !errors.Is(err, unix.ECONNREFUSED) {
@@ -135,7 +135,7 @@ func udpGone(t *testing.T, c *client) {
 
 // udpDrainUnderLoad: clients that never stop asking cannot hold a drain up. What is kept out meanwhile was not lost for
 // want of room.
-func udpDrainUnderLoad(t *testing.T, e *targets.Entry) {
+func udpDrainUnderLoad(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:1ms")}, targets.Place{})
 	var wg sync.WaitGroup
 	for range 4 {
@@ -161,7 +161,7 @@ func udpDrainUnderLoad(t *testing.T, e *targets.Entry) {
 }
 
 // udpDrainTooLong: what does not finish in time is left, and Drain says so.
-func udpDrainTooLong(t *testing.T, e *targets.Entry) {
+func udpDrainTooLong(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{Service: dist(t, "sleep:1h")}, targets.Place{})
 	c := dial(t, srv)
 	c.ask(8)
@@ -176,7 +176,7 @@ func udpDrainTooLong(t *testing.T, e *targets.Entry) {
 }
 
 // udpKernelDefaults: with no option named the socket is exactly as the kernel makes it.
-func udpKernelDefaults(t *testing.T, e *targets.Entry) {
+func udpKernelDefaults(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -205,7 +205,7 @@ func udpKernelDefaults(t *testing.T, e *targets.Entry) {
 }
 
 // udpSocket finds srv's socket.
-func udpSocket(t *testing.T, srv targets.Server) int {
+func udpSocket(t testing.TB, srv targets.Server) int {
 	t.Helper()
 	want := netip.MustParseAddrPort(host(srv))
 	return descriptor(t, srv, func(fd int) bool {
@@ -215,7 +215,7 @@ func udpSocket(t *testing.T, srv targets.Server) int {
 }
 
 // udpOptions: those named are in force, and the result says so. A timeout does not end the server.
-func udpOptions(t *testing.T, e *targets.Entry) {
+func udpOptions(t testing.TB, e *targets.Entry) {
 	asked := map[string]sockopt.Class{"SO_RCVBUF": sockopt.Doubled, "SO_SNDBUF": sockopt.Doubled, "SO_RCVTIMEO": sockopt.Equal}
 	srv := start(t, e, targets.Spec{Options: []sockopt.Setting{
 		option(t, "SO_RCVBUF", "16KiB"), option(t, "SO_SNDBUF", "32KiB@established"), option(t, "SO_RCVTIMEO", "40ms")}}, targets.Place{})
@@ -239,7 +239,7 @@ func udpOptions(t *testing.T, e *targets.Entry) {
 }
 
 // udpRefused: what cannot be done over UDP is refused before there is a socket.
-func udpRefused(t *testing.T, e *targets.Entry) {
+func udpRefused(t testing.TB, e *targets.Entry) {
 	for _, c := range []struct {
 		s      targets.Spec
 		listen string
@@ -265,7 +265,7 @@ func udpRefused(t *testing.T, e *targets.Entry) {
 }
 
 // udpFixedPort: it can be taken again at once, without SO_REUSEADDR; and in use it is refused in words that help.
-func udpFixedPort(t *testing.T, e *targets.Entry) {
+func udpFixedPort(t testing.TB, e *targets.Entry) {
 	srv := start(t, e, targets.Spec{}, targets.Place{})
 	addr := srv.Addr()
 	alive(t, srv)

@@ -16,7 +16,7 @@ import (
 )
 
 // unixSocket: a server on a unix socket serves as it does on TCP, and leaves no file behind.
-func unixSocket(t *testing.T, e *targets.Entry) {
+func unixSocket(t testing.TB, e *targets.Entry) {
 	path := filepath.Join(t.TempDir(), "s")
 	at := targets.Place{Listen: "unix://" + path}
 	spec := targets.Spec{Service: dist(t, "sleep:20ms"), Options: []sockopt.Setting{option(t, "SO_SNDBUF", "64KiB@established"), option(t, "backlog", "7")}}
@@ -55,7 +55,7 @@ func unixSocket(t *testing.T, e *targets.Entry) {
 }
 
 // unixPaths: what a dead server left is replaced; what is no socket, or not of this server, stays.
-func unixPaths(t *testing.T, e *targets.Entry) {
+func unixPaths(t testing.TB, e *targets.Entry) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
 	old, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -102,7 +102,7 @@ func unixPaths(t *testing.T, e *targets.Entry) {
 }
 
 // option reads a server's option.
-func option(t *testing.T, name, level string) sockopt.Setting {
+func option(t testing.TB, name, level string) sockopt.Setting {
 	t.Helper()
 	o, ok := sockopt.Find(name)
 	if !ok {
@@ -116,7 +116,7 @@ func option(t *testing.T, name, level string) sockopt.Setting {
 }
 
 // unixAsk connects and writes n requests of the length framing.
-func unixAsk(t *testing.T, path string, n int) net.Conn {
+func unixAsk(t testing.TB, path string, n int) net.Conn {
 	t.Helper()
 	c, err := net.DialTimeout("unix", path, patience)
 	if err != nil {
@@ -130,7 +130,7 @@ func unixAsk(t *testing.T, path string, n int) net.Conn {
 	return c
 }
 
-func unixWrite(t *testing.T, to io.Writer, n int) {
+func unixWrite(t testing.TB, to io.Writer, n int) {
 	t.Helper()
 	f, err := wire.Find("length")
 	if err != nil {
@@ -144,7 +144,7 @@ func unixWrite(t *testing.T, to io.Writer, n int) {
 }
 
 // unixReply reads one reply.
-func unixReply(t *testing.T, from io.Reader) {
+func unixReply(t testing.TB, from io.Reader) {
 	t.Helper()
 	b := make([]byte, 68)
 	if _, err := io.ReadFull(from, b); err != nil || b[3] != 64 || b[19] != 1 {
