@@ -133,7 +133,7 @@ func TestHTMLWithoutRatio(t *testing.T) {
 	}
 }
 
-// A run has some blocks of those that were planned; a search plans none.
+// A run has some blocks of those that were planned; a search plans none, and sets no levels beside each other.
 func TestHTMLBlocks(t *testing.T) {
 	in, _ := htmlOf(t)
 	in.Manifest.Plan.Blocks = 7
@@ -141,8 +141,13 @@ func TestHTMLBlocks(t *testing.T) {
 		t.Error("the blocks that are missing are not told")
 	}
 	in.Manifest.Search = &results.Search{}
-	if text := write(t, "html", in); strings.Contains(text, "/ 7<") {
+	in.Answer.Findings, in.Answer.Levels = nil, nil
+	text, _, _ := strings.Cut(write(t, "html", in), `<script type="application/json"`)
+	if strings.Contains(text, "/ 7<") {
 		t.Error("a search is said to lack blocks")
+	}
+	if !strings.Contains(text, "A search measures") || strings.Contains(text, "no two levels") {
+		t.Error("it is not said why a search compares no levels")
 	}
 }
 

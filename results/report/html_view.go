@@ -29,6 +29,7 @@ type view struct {
 	Nothing                        string
 	Effects                        *results.MetricEffects // nil: none were asked for
 	Advice                         *results.Advice        // of a search; nil: nothing
+	Search                         bool                   // that looked for a winner or a capacity
 	Capacity                       bool                   // was looked for: there is a chart of it
 	Headline                       string                 // of a check
 	Because, Means                 []string
@@ -106,7 +107,7 @@ func newView(in Input) view {
 		}
 	}
 	v.Blocks, v.Planned, v.Took, v.Length = len(blocks), p.Blocks, took(in.Records, p), length(in.Records, p)
-	if in.Manifest.Search != nil {
+	if v.Search = in.Manifest.Search != nil; v.Search {
 		v.Planned = v.Blocks
 	}
 	for i, f := range in.Answer.Findings {
