@@ -131,6 +131,9 @@ func TestExec(t *testing.T) {
 		if len(c.PIDs()) != 1 || c.Exit() != "" {
 			t.Errorf("pids %v, exit %q", c.PIDs(), c.Exit())
 		}
+		for end := time.Now().Add(5 * time.Second); c.Log() == "" && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // who reads it may lag behind
+		}
 		if log := c.Log(); !strings.HasPrefix(log, "listening") || strings.Contains(log, "reset") {
 			t.Errorf("log %q", log)
 		}
@@ -182,7 +185,7 @@ func TestExec(t *testing.T) {
 		c := running(t, helperLine(t, "echo"))
 		ask(t, c, "die")
 		died(t, c)
-		time.Sleep(10 * time.Millisecond)
+		<-c.logged
 		if c.Exit() != "exit status 7" || !strings.HasSuffix(c.Log(), "dying") {
 			t.Errorf("%s: %s", c.Exit(), c.Log())
 		}
