@@ -22,6 +22,9 @@ const (
 	everyRuns = 6   // between the knots of the drift
 )
 
+// worthwhile is the least difference of goals that matters, in ln.
+var worthwhile = math.Log1p(results.Worthwhile)
+
 // Race looks for the cell with the best goal among those that keep the limits, in few trials: one block of all cells, a
 // model of main effects and pairs of factors fitted to it, and then blocks of the promising cells, from which cells drop
 // out that are shown to be worse than the best one, or to miss a limit, by t intervals within blocks whose scatter is
@@ -401,7 +404,8 @@ func (f *field) compare(blocks int) (gain func(x, y int) stats.Estimate) {
 	}
 }
 
-// eliminate names the cells that are shown to be worse than the best, or to miss a limit.
+// eliminate names the cells that are shown to be worse than the best, but for those shown to be as good for all that it is
+// worth, or to miss a limit.
 func (f *field) eliminate(blocks int) (gone []outcome) {
 	order := f.ranked(blocks)
 	if len(order) == 0 {
@@ -409,7 +413,9 @@ func (f *field) eliminate(blocks int) (gone []outcome) {
 	}
 	best, gain := order[0], f.compare(blocks)
 	for _, i := range order[1:] {
-		if g := gain(best, i); f.keeps(best, blocks) && g.Value-g.Within(1-2*unlikely) > 0 {
+		g := gain(best, i)
+		within := g.Within(1 - 2*unlikely)
+		if f.keeps(best, blocks) && g.Value-within > 0 && g.Value+within > worthwhile {
 			gone = append(gone, outcome{cell: i, why: fmt.Sprintf("its %s is %s times the best one's, after %d blocks", f.goal.Name, f.times(g.Value), blocks)})
 			continue
 		}
@@ -445,7 +451,7 @@ func (f *field) over(n int) string {
 	}
 	gain := f.compare(n + 1)
 	for _, i := range order[1:] {
-		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > math.Log1p(results.Worthwhile) {
+		if g := gain(i, order[0]); g.Value+g.Within(1-2*unlikely) > worthwhile {
 			return ""
 		}
 	}
