@@ -34,8 +34,16 @@ var worthwhile = math.Log1p(results.Worthwhile)
 // the looks: they steer the search, and prove nothing.
 func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *RaceStrategy {
 	r := &RaceStrategy{plan: p, goal: goal, most: most, place: map[string]int{}, blocks: map[[2]int][]entrant{}}
-	for i, c := range p.Cells() {
+	cells := p.Cells()
+	for i, c := range cells {
 		r.place[c.String()] = i
+		changes := 0
+		for knob, level := range c {
+			if level != cells[0][knob] {
+				changes++
+			}
+		}
+		r.changes = append(r.changes, changes)
 	}
 	for _, l := range limits {
 		if m, ok := results.FindMetric(l.Metric); ok {
@@ -47,12 +55,13 @@ func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *Rac
 
 // RaceStrategy is a Strategy that can say how the race stands.
 type RaceStrategy struct {
-	plan   *plan.Plan
-	goal   results.Metric
-	limits []limit
-	most   int
-	place  map[string]int // of each cell in the plan
-	blocks map[[2]int][]entrant
+	plan    *plan.Plan
+	goal    results.Metric
+	limits  []limit
+	most    int
+	place   map[string]int // of each cell in the plan
+	changes []int          // of each cell, by its place: knobs that are not as in the first one
+	blocks  map[[2]int][]entrant
 }
 
 // entrant is a trial of a block, and its cell's place.
@@ -79,8 +88,8 @@ type limit struct {
 
 // Standing is how a race stands after some records.
 type Standing struct {
-	Survivors []plan.Cell // best first
-	Keeps     bool        // whether the best one keeps the limits; false: no survivor does
+	Survivors []plan.Cell // the winner first, and behind it the best first
+	Keeps     bool        // whether the winner keeps the limits; false: no survivor does
 	Dropped   []Dropped
 	Blocks    int // that are whole
 	Trials    int
@@ -143,12 +152,11 @@ func (r *RaceStrategy) follow(done []results.Record) (Step, Standing) {
 		}
 		s.Stop = field.over(n)
 	}
-	for _, i := range field.ranked(s.Blocks) {
+	order := field.placed(s.Blocks)
+	for _, i := range order {
 		s.Survivors = append(s.Survivors, cells[i])
 	}
-	if best := field.ranked(s.Blocks); len(best) > 0 {
-		s.Keeps = field.keeps(best[0], s.Blocks)
-	}
+	s.Keeps = len(order) > 0 && field.keeps(order[0], s.Blocks)
 	return Step{Stop: s.Stop}, s
 }
 
@@ -347,6 +355,25 @@ func (f *field) ranked(blocks int) []int {
 		return cmp.Compare(f.mean(b, blocks), f.mean(a, blocks))
 	})
 	return list
+}
+
+// placed are the survivors in the order in which they came in. The winner is, of those that are shown to be as good as the
+// best for all that it is worth, the one that changes least in the plan's first cell: what makes no difference is not advised.
+func (f *field) placed(blocks int) []int {
+	order := f.ranked(blocks)
+	if len(order) == 0 {
+		return nil
+	}
+	best, gain, winner := order[0], f.compare(blocks), 0
+	for at, i := range order {
+		g := gain(best, i)
+		asGood := f.keeps(i, blocks) == f.keeps(best, blocks) && g.DF > 0 && g.Value+g.Within(1-2*unlikely) <= worthwhile
+		if asGood && f.changes[i] < f.changes[order[winner]] {
+			winner = at
+		}
+	}
+	won := order[winner]
+	return slices.Insert(slices.Delete(order, winner, winner+1), 0, won)
 }
 
 // keeps says whether the median of each limited metric is within its limit.

@@ -109,7 +109,7 @@ func (r *raced) others(p *plan.Plan, winner results.Finding, costs []string) (al
 	}
 	if r.Stop != "" && len(r.Survivors) > 0 {
 		all = append(all, results.Finding{Code: "survivors", Verdict: results.Same, Cells: r.Survivors,
-			Claim: fmt.Sprintf("left of %s after %s and %s, best first (%s): %s", term.Count(len(p.Cells()), "cell"), term.Count(r.Blocks, "block"),
+			Claim: fmt.Sprintf("left of %s after %s and %s, the winner first (%s): %s", term.Count(len(p.Cells()), "cell"), term.Count(r.Blocks, "block"),
 				term.Count(r.Trials, "trial"), r.Stop, labels(p, r.Survivors))})
 	}
 	for i := 0; i < len(r.Dropped); {
