@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sockbench/sockbench/plan"
 	"github.com/sockbench/sockbench/results"
+	"github.com/sockbench/sockbench/tuner"
+	"github.com/sockbench/sockbench/unit"
 )
 
 // quickTune are flags of a search whose trials take a fraction of a second. Nagle's algorithm, which the first cell has
@@ -174,6 +177,29 @@ func TestTuneLeavesTheBestAlone(t *testing.T) {
 	v := parseTuned(t, stdout)
 	if code != exitFine || v.Verdict != foundSame || v.Findings[0].Cells[0]["service_time"] != "sleep:1ms" || !strings.HasPrefix(v.Findings[0].Claim, "nothing to change: ") || v.Advice != nil {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// A change without which the winner came as far is not said to matter.
+func TestTuneNamesIdleChanges(t *testing.T) {
+	p, err := plan.New("test", 1, 1, 0, unit.Duration(time.Second), []plan.Factor{
+		{Knob: "TCP_NODELAY", Levels: []string{"off", "on"}}, {Knob: "backlog", Levels: []string{"16", "256"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cell := func(nodelay, backlog string) plan.Cell { return plan.Cell{"TCP_NODELAY": nodelay, "backlog": backlog} }
+	for _, c := range []struct {
+		left []plan.Cell
+		want string
+	}{
+		{[]plan.Cell{cell("on", "256")}, ""},
+		{[]plan.Cell{cell("on", "16"), cell("on", "256")}, ""},
+		{[]plan.Cell{cell("on", "256"), cell("on", "16")}, "that backlog=256 matters is not shown: with 16 instead, all else the same, it was left in the race too"},
+	} {
+		r := raced{Standing: tuner.Standing{Survivors: c.left}, first: cell("off", "16")}
+		if got := strings.Join(r.idle(p), "\n"); got != c.want {
+			t.Errorf("left %v: %q, want %q", c.left, got, c.want)
+		}
 	}
 }
 

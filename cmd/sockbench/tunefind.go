@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sockbench/sockbench/internal/term"
@@ -91,6 +93,7 @@ func (r *raced) judge(a *results.Answer, winner *results.Finding, p *plan.Plan) 
 	case stats.Improvement:
 		a.Verdict, claim = foundWinner, "winner: %s, beside the first cell, %s, in fresh trials: %s"
 		a.Advice = explain.Advice(r.confirm)
+		a.Advice.Holds = append(r.idle(p), a.Advice.Holds...)
 	case stats.Fine:
 		a.Verdict, claim = foundSame, fmt.Sprintf("nothing to change: %%s won the race, and in fresh trials beside the first cell, %%s, a gain of %.0f%%%% is ruled out: %%s", 100*results.Worthwhile)
 	case stats.Regression:
@@ -100,6 +103,20 @@ func (r *raced) judge(a *results.Answer, winner *results.Finding, p *plan.Plan) 
 	}
 	winner.Claim = fmt.Sprintf(claim, name, first, c.Says)
 	return c.Costs, nil
+}
+
+// idle says which changes of the winner the race did not show to matter: the same cell without that one was left in it too.
+func (r *raced) idle(p *plan.Plan) (lines []string) {
+	winner := r.Survivors[0]
+	for _, f := range p.Factors {
+		without := maps.Clone(winner)
+		without[f.Knob] = r.first[f.Knob]
+		left := slices.ContainsFunc(r.Survivors, func(c plan.Cell) bool { return maps.Equal(c, without) })
+		if winner[f.Knob] != r.first[f.Knob] && left {
+			lines = append(lines, fmt.Sprintf("that %s=%s matters is not shown: with %s instead, all else the same, it was left in the race too", f.Knob, winner[f.Knob], r.first[f.Knob]))
+		}
+	}
+	return lines
 }
 
 // others are the findings behind the winner.
