@@ -27,7 +27,7 @@ type Answer struct {
 type Advice struct {
 	Change   []string  `json:"change"`   // what is to be otherwise than in the plan's first cell
 	Snippets []Snippet `json:"snippets"` // as much of it as is code
-	Holds    []string  `json:"holds"`    // what it was measured with, and what it takes to matter
+	Holds    []string  `json:"holds"`    // what of it was not shown to matter, what it was measured with, and what it takes to matter
 }
 
 // Snippet is code to paste.

@@ -29,9 +29,9 @@ var worthwhile = math.Log1p(results.Worthwhile)
 // model of main effects and pairs of factors fitted to it, and then blocks of the promising cells, from which cells drop
 // out that are shown to be worse than the best one, or to miss a limit, by t intervals within blocks whose scatter is
 // learned from all survivors together (after F-Race, Birattari 2002; intervals of each pair's own scatter need a third
-// more trials). It ends when one is left, when no survivor can be 3 % better than the best, or before the block that
-// would be beyond most trials, among which repeats of disturbed blocks do not count. The intervals are not corrected for
-// the looks: they steer the search, and prove nothing.
+// more trials). One that is shown to be worse by less than 3 % stays. It ends when one is left, when no survivor can be
+// 3 % better than the best, or before the block that would be beyond most trials, among which repeats of disturbed blocks
+// do not count. The intervals are not corrected for the looks: they steer the search, and prove nothing.
 func Race(p *plan.Plan, goal results.Metric, limits []plan.Limit, most int) *RaceStrategy {
 	r := &RaceStrategy{plan: p, goal: goal, most: most, place: map[string]int{}, blocks: map[[2]int][]entrant{}}
 	cells := p.Cells()
@@ -367,7 +367,7 @@ func (f *field) placed(blocks int) []int {
 	best, gain, winner := order[0], f.compare(blocks), 0
 	for at, i := range order {
 		g := gain(best, i)
-		asGood := f.keeps(i, blocks) == f.keeps(best, blocks) && g.DF > 0 && g.Value+g.Within(1-2*unlikely) <= worthwhile
+		asGood := f.keeps(i, blocks) == f.keeps(best, blocks) && g.Value+g.Within(1-2*unlikely) <= worthwhile
 		if asGood && f.changes[i] < f.changes[order[winner]] {
 			winner = at
 		}
@@ -431,8 +431,8 @@ func (f *field) compare(blocks int) (gain func(x, y int) stats.Estimate) {
 	}
 }
 
-// eliminate names the cells that are shown to be worse than the best, but for those shown to be as good for all that it is
-// worth, or to miss a limit.
+// eliminate names the cells that are shown to be worse than the best, and not shown to be so by less than is worthwhile, or
+// to miss a limit.
 func (f *field) eliminate(blocks int) (gone []outcome) {
 	order := f.ranked(blocks)
 	if len(order) == 0 {

@@ -109,10 +109,12 @@ func (r *raced) judge(a *results.Answer, winner *results.Finding, p *plan.Plan) 
 func (r *raced) idle(p *plan.Plan) (lines []string) {
 	winner := r.Survivors[0]
 	for _, f := range p.Factors {
+		if winner[f.Knob] == r.first[f.Knob] {
+			continue
+		}
 		without := maps.Clone(winner)
 		without[f.Knob] = r.first[f.Knob]
-		left := slices.ContainsFunc(r.Survivors, func(c plan.Cell) bool { return maps.Equal(c, without) })
-		if winner[f.Knob] != r.first[f.Knob] && left {
+		if slices.ContainsFunc(r.Survivors, func(c plan.Cell) bool { return maps.Equal(c, without) }) {
 			lines = append(lines, fmt.Sprintf("that %s=%s matters is not shown: with %s instead, all else the same, it was left in the race too", f.Knob, winner[f.Knob], r.first[f.Knob]))
 		}
 	}
